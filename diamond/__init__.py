@@ -1,0 +1,21 @@
+"""See what a Keras CNN looks at, what its channels look for, and where to cut it for transfer learning."""
+
+import lazy_loader
+
+from modelzoo import InputSpec, image, load, models
+
+# What needs TensorFlow is imported when it is first asked for: `import diamond` stays under a second.
+__getattr__, __dir__, _lazy = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "attribution.channels": ["ChannelAttribution", "channel_attribution"],
+        "attribution.spatial": ["SpatialAttribution", "spatial_attribution"],
+        "features.objectives": ["Objective", "channel"],
+        "features.recipes": ["Recipe"],
+        "features.render": ["RenderError", "render"],
+        "features.rendering": ["Rendering"],
+        "pregenerate.local": ["spritemap"],
+    },
+)
+__version__ = "0.1.0"
+__all__ = ["InputSpec", "__version__", "image", "load", "models", *_lazy]  # noqa: PLE0604

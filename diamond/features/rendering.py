@@ -1,0 +1,95 @@
+"""The pictures that came out of the renderer, and how they are looked at."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["Rendering"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """One picture for each objective.
+
+    Attributes
+    ----------
+    network
+        Name of the network.
+    objectives
+        What each picture maximises, in words.
+    images
+        ``(n, height, width, 3)`` float32 in [0, 1].
+    activations
+        ``(n,)`` the objective that each finished picture reaches.
+    recipe, seed
+        How they were rendered.
+    """
+
+    network: str
+    objectives: tuple[str, ...]
+    images: np.ndarray
+    activations: np.ndarray
+    recipe: str
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        n, height, width, _ = self.images.shape
+        listed = ", ".join(self.objectives[:4]) + (" ..." if n > 4 else "")
+        return f"Rendering of {n} pictures, {height} x {width} px, by {self.recipe!r} from {self.network}: {listed}"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a picture: objective, activation."""
+        import pandas as pd
+
+        return pd.DataFrame({"objective": self.objectives, "activation": self.activations})
+
+    def plot(self) -> Figure:
+        """Draw the pictures side by side with their objectives and activations."""
+        from matplotlib.figure import Figure
+
+        columns = min(len(self), 6)
+        rows = math.ceil(len(self) / columns)
+        figure = Figure(figsize=(2.0 * columns, 2.3 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel in panels:
+            panel.axis("off")
+        for panel, image, words, value in zip(panels, self.images, self.objectives, self.activations, strict=False):
+            panel.imshow(image, interpolation="lanczos")
+            panel.set_title(f"{words}\n{value:.3g}", fontsize=8)
+        return figure
+
+    def save(self, path: str | Path) -> Path:
+        """Write as ``.png``, ``.npz``, ``.csv`` or ``.html``, by suffix.
+
+        Raises
+        ------
+        ValueError
+            For any other suffix.
+        """
+        from diamond.show.pages import page
+        from diamond.show.saving import save
+
+        return save(
+            path,
+            page=lambda: page("rendering.html", title=repr(self), rendering=self),
+            figure=self.plot,
+            table=self.to_dataframe,
+            arrays={"images": self.images, "activations": self.activations},
+        )
+
+    def _repr_html_(self) -> str:
+        from diamond.show.pages import embed, page
+
+        return embed(page("rendering.html", title=repr(self), rendering=self), title=repr(self))

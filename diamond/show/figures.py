@@ -1,0 +1,86 @@
+"""Figures for papers and slides, drawn with matplotlib and no global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from diamond.show.heat import AGAINST, FOR, overlay
+
+if TYPE_CHECKING:
+    from diamond.attribution.channels import ChannelAttribution
+    from diamond.attribution.spatial import SpatialAttribution
+
+__all__ = ["channel_figure", "heatmap_figure"]
+
+MOST_PICTURES = 4
+SPRITE_INCHES = 1.25
+
+
+def channel_figure(rows: Sequence[ChannelAttribution]) -> Figure:
+    """Draw top channels as their sprites, a row a layer, the pictures to their left.
+
+    Parameters
+    ----------
+    rows
+        Attributions of the same pictures, one a layer.
+    """
+    columns = max(len(row.channels) for row in rows)
+    figure = Figure(figsize=(2.4 + SPRITE_INCHES * columns, 2.15 * len(rows)), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=(2.2, SPRITE_INCHES * columns))
+    _draw_pictures(left, rows[0])
+    bands = right.subfigures(len(rows), 1, squeeze=False)[:, 0]
+    for band, row in zip(bands, rows, strict=True):
+        band.suptitle(f"{row.layer} — {row.question}", x=0.01, ha="left", fontsize=10)
+        _draw_sprites(band, row, columns)
+    return figure
+
+
+def _draw_pictures(figure, row: ChannelAttribution) -> None:  # type: ignore[no-untyped-def]
+    shown = min(len(row.pictures), MOST_PICTURES)
+    for i, panel in enumerate(figure.subplots(shown, 1, squeeze=False)[:, 0]):
+        panel.imshow(row.pictures[i])
+        panel.set_title(row.images[i], fontsize=8)
+        panel.axis("off")
+    if len(row.pictures) > shown:
+        figure.supxlabel(f"and {len(row.pictures) - shown} more", fontsize=8)
+
+
+def _draw_sprites(figure, row: ChannelAttribution, columns: int) -> None:  # type: ignore[no-untyped-def]
+    most = float(np.abs(row.scores).max()) or 1.0
+    panels = figure.subplots(2, columns, squeeze=False, height_ratios=(1, 0.16))
+    for panel in panels.ravel():
+        panel.axis("off")
+    for i, (channel, score) in enumerate(zip(row.channels, row.scores, strict=True)):
+        above, below = panels[:, i]
+        if row.sprites is not None and channel in row.sprites:
+            above.imshow(row.sprites[int(channel)], interpolation="lanczos")
+        else:
+            above.text(0.5, 0.5, str(channel), ha="center", va="center", transform=above.transAxes, fontsize=14)
+        above.set_title(str(channel), fontsize=7, pad=2)
+        shade = np.array(FOR if score >= 0 else AGAINST) / 255
+        strength = 0.15 + 0.85 * abs(float(score)) / most
+        below.add_patch(_bar(shade, strength, abs(float(score)) / most))
+        below.text(0.03, 0.45, f"{score:.3g}", va="center", fontsize=8, transform=below.transAxes)
+
+
+def _bar(shade: np.ndarray, strength: float, length: float):  # type: ignore[no-untyped-def]
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((0, 0), length, 1, color=(*shade, strength), linewidth=0)
+
+
+def heatmap_figure(found: SpatialAttribution) -> Figure:
+    """Draw a picture and its heatmap over it, orange for and blue against the class."""
+    figure = Figure(figsize=(6.4, 3.5), layout="constrained")
+    plain, covered = figure.subplots(1, 2)
+    height, width = found.picture.shape[:2]
+    for panel, title in ((plain, found.image), (covered, f"{found.layer}: {found.question}")):
+        panel.imshow(found.picture)
+        panel.set_title(title, fontsize=9)
+        panel.axis("off")
+    covered.imshow(overlay(found.heatmap, (height, width)))
+    return figure

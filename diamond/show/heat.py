@@ -1,0 +1,42 @@
+"""Signed numbers as colours: orange where something speaks for a class, blue where against it.
+
+Orange and blue stay apart for every common form of colour blindness, and on light and dark grounds; the strength is in
+the opacity, so that the picture beneath stays visible where nothing happens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["AGAINST", "FOR", "overlay"]
+
+FOR = (217, 116, 20)
+AGAINST = (38, 104, 196)
+MOST_OPAQUE = 0.82
+
+
+def overlay(heatmap: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Colour a heatmap to lay over its picture.
+
+    Parameters
+    ----------
+    heatmap
+        ``(cells high, cells wide)``, zero where nothing speaks either way.
+    size
+        ``(height, width)`` in pixels to smooth it to; cell by cell where None.
+
+    Returns
+    -------
+    uint8 array
+        ``(height, width, 4)``, opacity last: in full strength where the heatmap is furthest from zero.
+    """
+    values = np.asarray(heatmap, np.float32)
+    if size is not None:
+        smooth = Image.fromarray(values, mode="F").resize((size[1], size[0]), Image.Resampling.BICUBIC)
+        values = np.asarray(smooth)
+    most = float(np.abs(values).max())
+    strength = np.abs(values) / most if most > 0 else np.zeros_like(values)
+    coloured = np.where(values[..., None] >= 0, np.uint8(FOR), np.uint8(AGAINST))
+    opacity = np.round(strength * MOST_OPAQUE * 255)[..., None]
+    return np.concatenate([coloured, opacity], axis=-1).astype(np.uint8)

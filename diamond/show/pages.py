@@ -1,0 +1,93 @@
+"""Pages that carry all they need.
+
+A result's page is one HTML document with its styles, scripts and pictures inside: it opens from a file, from a saved
+notebook, in Colab's sandboxed frames and without a network. In a notebook it is *embedded* in an ``<iframe srcdoc>``,
+so that neither its styles nor its names meet those of another output::
+
+    >>> document = page("channel_attribution.html", title="Channels", rows=[attribution])
+    >>> html = embed(document, title="Channels")
+
+Templates lie in ``diamond/show/templates``; every string is escaped on its way into one.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from functools import cache
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+__all__ = ["embed", "page", "picture_uri"]
+
+EMBEDDED_HEIGHT_PX = 520
+
+
+def page(template: str, **content: Any) -> str:
+    """Fill a template; give a whole HTML document.
+
+    Parameters
+    ----------
+    template
+        Name of a file in ``diamond/show/templates``.
+    content
+        What the template asks for.
+    """
+    return _environment().get_template(template).render(**content)
+
+
+def embed(document: str, *, title: str, height_px: int = EMBEDDED_HEIGHT_PX) -> str:
+    """Put a document into a frame for a notebook.
+
+    Parameters
+    ----------
+    document
+        A whole HTML document.
+    title
+        Read out by screen readers.
+    height_px
+        Height of the frame; what is longer scrolls.
+    """
+    return (
+        f'<iframe title="{html.escape(title)}" sandbox="allow-scripts" '
+        f'style="width:100%;height:{height_px}px;border:0" srcdoc="{html.escape(document)}"></iframe>'
+    )
+
+
+def picture_uri(picture: np.ndarray, *, most_px: int | None = None) -> str:
+    """Give a picture as a data URI.
+
+    Parameters
+    ----------
+    picture
+        ``(height, width, 3)`` in [0, 1] or uint8, as WebP; with four channels, the last of them opacity, as PNG.
+    most_px
+        Shrink it until its longer side is no longer than this.
+    """
+    pixels = picture if picture.dtype == np.uint8 else np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    if most_px is not None:
+        image.thumbnail((most_px, most_px), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    kind = "png" if pixels.shape[-1] == 4 else "webp"
+    image.save(file, kind, **({"quality": 88, "method": 4} if kind == "webp" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    from diamond.show.heat import overlay
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("diamond.show"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(picture_uri=picture_uri, overlay=overlay)
+    return environment

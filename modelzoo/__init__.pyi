@@ -1,0 +1,13 @@
+from .cards import Card as Card
+from .cards import CardError as CardError
+from .cards import InputSpec as InputSpec
+from .graph import GraphError as GraphError
+from .graph import UnknownLayerError as UnknownLayerError
+from .inputs.pictures import image as image
+from .inventory import Layer as Layer
+from .inventory import LayerTable as LayerTable
+from .network import Network as Network
+from .predictions import Predictions as Predictions
+from .registry import UnknownModelError as UnknownModelError
+from .registry import load as load
+from .registry import models as models

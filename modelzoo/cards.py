@@ -1,0 +1,297 @@
+"""What is known of a network without building it.
+
+A card is a small TOML file in ``modelzoo/cards``::
+
+    >>> card = read_card(card_paths()["EfficientNetLite0"])
+    >>> card.input.height, card.input.value_range
+    (224, (-0.9921875, 1.0))
+
+Without cards every answer about a network ("what size does it take?", "are its weights here?") would cost the minute
+that building it costs. With them a table of the whole zoo is a matter of reading a few files, and no module that only
+reads cards needs TensorFlow.
+
+The two verbs of this module: a card is *read* (from TOML, checked field by field) and an input is *described* (by a
+value range, for networks that come without a card).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Card", "CardError", "InputSpec", "OutputSpec", "Paper", "WeightSource", "card_paths", "read_card"]
+
+CHANNEL_ORDERS = ("RGB", "BGR")
+SOURCE_KINDS = ("wheel", "download", "file", "keras_applications")
+
+
+class CardError(ValueError):
+    """A card that lacks a field, has one too many, or holds a value that cannot be."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network takes, and how a picture in [0, 1] becomes it.
+
+    Attributes
+    ----------
+    height, width
+        Size the network was trained for, in pixels; None where any size will do and none is preferred.
+    channels
+        3 for colour pictures, 1 for spectrograms.
+    channel_order
+        ``"RGB"`` or ``"BGR"``: the order the network expects.
+    scale, offset
+        One number or one a channel, in the network's channel order: ``network_value = scale * picture + offset``.
+    assumed
+        True where nobody said so and the values are a guess.
+    """
+
+    height: int | None
+    width: int | None
+    channels: int = 3
+    channel_order: str = "RGB"
+    scale: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+    assumed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.channel_order not in CHANNEL_ORDERS:
+            raise CardError(f"channel_order is {self.channel_order!r}; expected one of {', '.join(CHANNEL_ORDERS)}")
+        for name in ("scale", "offset"):
+            numbers = _numbers(getattr(self, name), name)
+            if len(numbers) not in (1, self.channels):
+                raise CardError(f"{name} has {len(numbers)} numbers; expected 1 or {self.channels}, one a channel")
+            object.__setattr__(self, name, numbers)
+        if 0.0 in self.scale:
+            raise CardError("scale holds a 0: every picture would look the same to the network")
+        for name in ("height", "width"):
+            size = getattr(self, name)
+            if size is not None and (not isinstance(size, int) or size < 1):
+                raise CardError(f"{name} is {size!r}; expected a number of pixels, 1 or more")
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value the network sees over all channels, for pictures in [0, 1]."""
+        ends = [end for s, o in self.per_channel for end in (o, s + o)]
+        return min(ends), max(ends)
+
+    @property
+    def per_channel(self) -> tuple[tuple[float, float], ...]:
+        """``(scale, offset)`` of every channel, in the network's own order."""
+        n = self.channels
+        scale = self.scale * n if len(self.scale) == 1 else self.scale
+        offset = self.offset * n if len(self.offset) == 1 else self.offset
+        return tuple(zip(scale, offset, strict=True))
+
+    @classmethod
+    def from_value_range(
+        cls, low: float, high: float, *, height: int | None = None, width: int | None = None, channels: int = 3
+    ) -> InputSpec:
+        """Describe an RGB input whose values run from `low` (black) to `high` (white)."""
+        if not (math.isfinite(low) and math.isfinite(high)) or low == high:
+            raise CardError(f"value range is ({low}, {high}); expected two different finite numbers")
+        return cls(height=height, width=width, channels=channels, scale=(high - low,), offset=(low,))
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """Where a network's answer stands and what it means.
+
+    Attributes
+    ----------
+    layer
+        Address of the output layer.
+    size
+        Number of its values.
+    pre_output_layer
+        Address of the last layer with features: what a new head would read.
+    classes
+        Name of a label set in ``modelzoo/labels`` (``"imagenet"``), or None.
+    first_class
+        Index of the output that stands for the label set's first class; 1 where output 0 is "background".
+    """
+
+    layer: str
+    size: int
+    pre_output_layer: str
+    classes: str | None = None
+    first_class: int = 0
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """One place where trained weights come from.
+
+    Attributes
+    ----------
+    kind
+        ``"wheel"`` (a file inside an installed Python package), ``"download"``, ``"file"`` or
+        ``"keras_applications"``.
+    format
+        Name of the mapping module in ``modelzoo/weights``: ``"torch_state"``, ``"keras"`` ...
+    package, path
+        For a wheel: the import name of the package and the file's path inside it.
+    url, member
+        For a download: the address, and the file's path inside it where it is an archive.
+    sha256, size_bytes
+        Of the file itself; None where the publisher states none.
+    licence
+        As the publisher states it.
+    """
+
+    kind: str
+    format: str
+    licence: str
+    package: str | None = None
+    path: str | None = None
+    url: str | None = None
+    member: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in SOURCE_KINDS:
+            raise CardError(f"weight source of kind {self.kind!r}; expected one of {', '.join(SOURCE_KINDS)}")
+        needed = {"wheel": ("package", "path"), "download": ("url",), "file": ("path",)}.get(self.kind, ())
+        for name in needed:
+            if getattr(self, name) is None:
+                raise CardError(f"a {self.kind} source needs the field {name!r}")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a network was published."""
+
+    title: str
+    authors: str
+    year: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that is known of a network without building it.
+
+    Attributes
+    ----------
+    name, title
+        ``"EfficientNetLite0"``, ``"EfficientNet-Lite0"``.
+    architecture
+        Builder, as ``"module:function"`` in ``modelzoo/architectures``; None for a network built elsewhere.
+    options
+        Keyword arguments of the builder.
+    input, output
+        See `InputSpec` and `OutputSpec`.
+    landmarks
+        Addresses of the layers whose spritemaps are worth pregenerating, in network order.
+    weights
+        Where trained weights come from, best first.
+    parameters
+        Number of parameters as published; None where unknown.
+    paper
+        Where it was published; None where it was not.
+    lucid
+        Lucid's layer names and the address here of the same layer: ``{"mixed4d": "mixed4d"}``.
+    remark
+        What a reader should know: where the network differs from others of its name, what its weights lack.
+    """
+
+    name: str
+    title: str
+    input: InputSpec
+    output: OutputSpec
+    architecture: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    landmarks: tuple[str, ...] = ()
+    weights: tuple[WeightSource, ...] = ()
+    parameters: int | None = None
+    paper: Paper | None = None
+    lucid: Mapping[str, str] = field(default_factory=dict)
+    remark: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the card as plain dictionaries, lists, strings and numbers: what `Card.from_dict` reads back."""
+        return _without_none(asdict(self))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], *, origin: str = "card") -> Card:
+        """Check plain dictionaries, as TOML or JSON give them, and make them a card.
+
+        Raises
+        ------
+        CardError
+            Naming `origin`, the field, what was found and what was expected.
+        """
+        parts: dict[str, Any] = dict(content)
+        try:
+            for name, kind in (("input", InputSpec), ("output", OutputSpec), ("paper", Paper)):
+                if isinstance(parts.get(name), Mapping):
+                    parts[name] = _checked(kind, parts[name], name)
+            if "weights" in parts:
+                parts["weights"] = tuple(
+                    _checked(WeightSource, source, f"weights[{i}]") for i, source in enumerate(parts["weights"])
+                )
+            parts["landmarks"] = tuple(parts.get("landmarks", ()))
+            return _checked(cls, parts, "")
+        except CardError as error:
+            raise CardError(f"{origin}: {error}") from None
+
+
+def read_card(path: Path) -> Card:
+    """Read one card.
+
+    Raises
+    ------
+    CardError
+        Where the file is no TOML, lacks a field or holds one that no card has.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CardError(f"{path}: not a TOML file ({error})") from None
+    return Card.from_dict(content, origin=str(path))
+
+
+def card_paths() -> dict[str, Path]:
+    """Give the packaged cards as ``{name: path}``, by name; a card's file is called as its network."""
+    folder = Path(str(resources.files("modelzoo"))) / "cards"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem.lower())}
+
+
+def _checked(kind: type, content: Mapping[str, Any], where: str) -> Any:
+    known = {f.name: f for f in fields(kind)}
+    prefix = f"{where}." if where else ""
+    for name in content:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {prefix + near[0]!r}?" if near else f"; a card has {', '.join(known)}"
+            raise CardError(f"no field {prefix + name!r}{hint}")
+    for name, f in known.items():
+        if name not in content and f.default is MISSING and f.default_factory is MISSING:
+            raise CardError(f"the field {prefix + name!r} is missing")
+    for name in ("scale", "offset"):
+        if kind is InputSpec and name in content:
+            content = {**content, name: _numbers(content[name], prefix + name)}
+    return kind(**content)
+
+
+def _numbers(value: float | Sequence[float], name: str) -> tuple[float, ...]:
+    numbers = (value,) if isinstance(value, int | float) else tuple(value)
+    if not numbers or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+        raise CardError(f"{name} is {value!r}; expected a finite number, or one a channel")
+    return tuple(float(n) for n in numbers)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

@@ -1,0 +1,338 @@
+"""A Keras model together with what is known of it.
+
+    >>> net = dc.load("EfficientNetLite0")
+    >>> net.predict("cat.jpg", top=3)
+    >>> net.activations("cat.jpg", "block9_add").shape
+    (1, 14, 14, 112)
+
+Every network here takes pictures in [0, 1], RGB, whatever it was trained on: the card's scale, offset and channel order
+are applied in the graph, so a gradient reaches the picture itself. Layers are named by address (see `modelzoo.graph`),
+so a network with nested models needs no other words than a flat one.
+
+A network *forwards* pictures to the nodes asked for; everything else here is a form of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modelzoo.attributes import describe
+from modelzoo.cards import Card, InputSpec
+from modelzoo.fingerprint import fingerprint
+from modelzoo.graph import Graph, GraphError, Node, Shape, read_graph
+from modelzoo.inputs.pictures import images as read_images
+from modelzoo.inventory import Layer, LayerTable, is_layer, list_layers
+from modelzoo.labels import Classes, read_classes
+from modelzoo.predictions import Predictions, label_of, names_of
+
+__all__ = ["Network"]
+
+BATCH = 32
+_PASSES_ON = {"identity", "flatten", "reshape"}
+_ENDS_IN = {"softmax", "sigmoid", "log_softmax"}
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A Keras model with its card.
+
+    Attributes
+    ----------
+    model
+        The Keras model itself; nothing here changes it.
+    card
+        What is known of it without building it.
+    graph
+        Its nodes.
+    weights
+        Where its weights come from, for people: ``"random"`` where they are not trained.
+    """
+
+    model: keras.Model
+    card: Card
+    graph: Graph = field(repr=False)
+    weights: str = "as given"
+    _compiled: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, model: keras.Model, card: Card, *, weights: str = "as given") -> Network:
+        """Join a Keras model and its card.
+
+        Raises
+        ------
+        GraphError
+            Where the model cannot be read as a graph.
+        UnknownLayerError
+            Where the card names a layer that the model does not have.
+        """
+        graph = read_graph(model)
+        for name in (card.output.layer, card.output.pre_output_layer, *card.landmarks):
+            graph[name]
+        return cls(model, card, graph, weights)
+
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        return self.card.name
+
+    @property
+    def input(self) -> InputSpec:
+        """What the network takes."""
+        return self.card.input
+
+    @property
+    def output_layer(self) -> str:
+        """Address of the layer that gives the answer."""
+        return self.card.output.layer
+
+    @property
+    def output_size(self) -> int:
+        """Number of values of the answer."""
+        return self.card.output.size
+
+    @property
+    def pre_output_layer(self) -> str:
+        """Address of the last layer with features: what a new head would read."""
+        return self.card.output.pre_output_layer
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Addresses of the layers whose spritemaps are worth pregenerating, in network order."""
+        return self.card.landmarks
+
+    @cached_property
+    def layers(self) -> LayerTable:
+        """Every layer in network order."""
+        return list_layers(self.graph, network=self.name, landmarks=self.card.landmarks, shapes=self._shapes)
+
+    @cached_property
+    def classes(self) -> Classes | None:
+        """Names of the classes; None where the network has none or the card does not know them."""
+        return None if self.card.output.classes is None else read_classes(self.card.output.classes)
+
+    @property
+    def logits_node(self) -> Node:
+        """The node that gives the scores before softmax or sigmoid."""
+        return logits_node(self.graph)
+
+    def __repr__(self) -> str:
+        spec = self.card.input
+        low, high = spec.value_range
+        size = "any size" if spec.height is None else f"{spec.height} x {spec.width} px"
+        guess = " (assumed; say load(..., input=(low, high)) if it differs)" if spec.assumed else ""
+        return (
+            f"{self.name}: {len(self.layers)} layers, {self.model.count_params():,} parameters, weights {self.weights}\n"
+            f"  input   {size}, {spec.channel_order}, values {low:g} to {high:g}{guess}\n"
+            f"  output  {self.output_layer}, {self.output_size} values; before it {self.pre_output_layer}\n"
+            f"  landmarks  {', '.join(self.landmarks) or 'none'}"
+        )
+
+    def class_index(self, label: str | int) -> int:
+        """Index of the output for a class.
+
+        Parameters
+        ----------
+        label
+            A class name in any of its spellings, a WordNet id, or the index of an output.
+
+        Raises
+        ------
+        ClassError
+            For a class that is not there, and a name that stands twice.
+        """
+        if isinstance(label, str) and self.classes is not None:
+            return self.classes.index(label) + self.card.output.first_class
+        return Classes(tuple(str(i) for i in range(self.output_size))).index(label)
+
+    def class_label(self, index: int) -> str:
+        """Name of the class an output stands for; its index as text where there are no names."""
+        return label_of(index - self.card.output.first_class, None if self.classes is None else self.classes.names)
+
+    def read(self, pictures: Any) -> np.ndarray:
+        """Give one or many pictures as a batch of the network's own size.
+
+        Parameters
+        ----------
+        pictures
+            Path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a list of those.
+
+        Returns
+        -------
+        float32 array
+            ``(batch, height, width, 3)`` in [0, 1]; resized and centre-cropped where the network has a size.
+        """
+        spec = self.card.input
+        size = None if spec.height is None or spec.width is None else (spec.height, spec.width)
+        return read_images(pictures, size=size)
+
+    def preprocess(self, pictures: Any) -> Any:
+        """Turn pictures in [0, 1] into the values the network was trained on; a gradient passes."""
+        spec = self.card.input
+        values = tf.convert_to_tensor(pictures, dtype=tf.float32)
+        if spec.channel_order == "BGR":
+            values = values[..., ::-1]
+        scale, offset = zip(*spec.per_channel, strict=True)
+        return values * tf.constant(scale, tf.float32) + tf.constant(offset, tf.float32)
+
+    def forward(
+        self,
+        pictures: Any,
+        wanted: Sequence[Node],
+        *,
+        replace: Callable[[Node], Callable[..., Any] | None] | None = None,
+        feeds: Mapping[int, Any] | None = None,
+    ) -> list[Any]:
+        """Compute nodes for pictures, as tensors through which gradients pass.
+
+        Parameters
+        ----------
+        pictures
+            ``(batch, height, width, 3)`` in [0, 1].
+        wanted
+            Nodes of `graph` to compute.
+        replace, feeds
+            As in `Graph.evaluate`: operations to run differently, and values to go on from.
+
+        Raises
+        ------
+        GraphError
+            Where the network has several inputs, which pictures alone do not fill.
+        """
+        if len(self.graph.inputs) != 1:
+            names = [self.graph.nodes[ref.node].address for ref in self.graph.inputs]
+            raise GraphError(f"{self.name} has {len(names)} inputs ({', '.join(names)}); pictures fill only one")
+        values = {self.graph.inputs[0].node: self.preprocess(pictures)} | dict(feeds or {})
+        return self.graph.evaluate(values, wanted, replace=replace)
+
+    def predict(self, pictures: Any, top: int = 5) -> Predictions:
+        """Name what is in one or many pictures.
+
+        Parameters
+        ----------
+        pictures
+            As `read` takes them.
+        top
+            How many classes to name.
+
+        Returns
+        -------
+        Predictions
+            The most probable classes first, with their probabilities and all logits. A network without a softmax of
+            its own is given one.
+        """
+        batch = self.read(pictures)
+        output = self.graph.nodes[self.graph.outputs[0].node]
+        logits, given = (flat(values) for values in self._run(batch, [self.logits_node, output]))
+        probabilities = given if self.logits_node is not output else np.asarray(tf.nn.softmax(logits))
+        if output.nonlinearity == "log_softmax":
+            probabilities = np.exp(given)
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : max(1, top)]
+        return Predictions(
+            network=self.name,
+            images=names_of(pictures, len(batch)),
+            classes=order,
+            labels=tuple(tuple(self.class_label(int(c)) for c in row) for row in order),
+            probabilities=np.take_along_axis(probabilities, order, axis=1),
+            logits=logits,
+        )
+
+    def activations(self, pictures: Any, layer: str | Layer) -> np.ndarray:
+        """Give what a layer answers to one or many pictures.
+
+        Parameters
+        ----------
+        pictures
+            As `read` takes them.
+        layer
+            A layer or its address; ``"conv:linear"`` for a layer before its own activation.
+
+        Returns
+        -------
+        float32 array
+            ``(batch, height, width, channel)``, or as many axes as the layer has.
+        """
+        return self._run(self.read(pictures), [self.node(layer)])[0]
+
+    def node(self, layer: str | Layer) -> Node:
+        """Find the node of a layer, by address or as it stands in the table.
+
+        Raises
+        ------
+        UnknownLayerError
+            Naming the nearest layers.
+        """
+        return self.graph[layer.name if isinstance(layer, Layer) else layer]
+
+    def fingerprint(self, layer: str | Layer) -> str:
+        """What the layer computes as 64 hexadecimal digits, from its weights as they are now."""
+        return fingerprint(self.graph, self.node(layer), self.card.input)
+
+    def compiled(self, key: tuple[str, ...], build: Callable[[], Callable[..., Any]]) -> Any:
+        """Give a compiled function that is kept with the network: built at the first call with `key`, reused later.
+
+        Parameters
+        ----------
+        key
+            What the function is for.
+        build
+            Makes the function of tensors to compile. Batches of any length run through one compilation.
+        """
+        if key not in self._compiled:
+            self._compiled[key] = tf.function(build(), autograph=False, reduce_retracing=True)
+        return self._compiled[key]
+
+    def _run(self, batch: np.ndarray, wanted: Sequence[Node]) -> list[np.ndarray]:
+        key = ("forward", *(node.address for node in wanted))
+        forward = self.compiled(key, lambda: lambda pictures: self.forward(pictures, wanted))
+        parts = [forward(tf.constant(batch[i : i + BATCH])) for i in range(0, len(batch), BATCH)]
+        return [np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(len(wanted))]
+
+    @cached_property
+    def _shapes(self) -> dict[int, Shape]:
+        """Shapes at the card's input size, where the graph leaves them open."""
+        spec = self.card.input
+        open_nodes = [node for node in self.graph if is_layer(node) and None in node.shape[1:]]
+        if not open_nodes or spec.height is None or len(self.graph.inputs) != 1:
+            return {}
+        nodes = [node for node in self.graph if not node.is_input]
+        picture = tf.TensorSpec((None, spec.height, spec.width, spec.channels), tf.float32)
+        traced = tf.function(lambda pictures: self.forward(pictures, nodes), autograph=False)
+        shapes = traced.get_concrete_function(picture).structured_outputs
+        return {node.index: tuple(value.shape) for node, value in zip(nodes, shapes, strict=True)}
+
+
+def logits_node(graph: Graph) -> Node:
+    """Find the node that gives the class scores before the softmax or sigmoid; the output itself where there is none."""
+    node = graph.nodes[graph.outputs[0].node]
+    output = node
+    while len(node.inputs) == 1:
+        if node.nonlinearity in _ENDS_IN:
+            return graph.nodes[node.inputs[0].node]
+        if describe(node)["op"] not in _PASSES_ON:
+            break
+        node = graph.nodes[node.inputs[0].node]
+    return output
+
+
+def features_node(graph: Graph) -> Node:
+    """Find the last node with features: what the dense layer or convolution of the logits reads."""
+    node = logits_node(graph)
+    while node.inputs and describe(node)["op"] in (*_PASSES_ON, "affine", "nonlinearity"):
+        node = graph.nodes[node.inputs[0].node]
+    if node.inputs and describe(node)["op"] in ("dense", "convolution"):
+        node = graph.nodes[node.inputs[0].node]
+    while len(node.inputs) == 1 and describe(node)["op"] in _PASSES_ON:
+        node = graph.nodes[node.inputs[0].node]
+    return node
+
+
+def flat(values: np.ndarray) -> np.ndarray:
+    """Give class scores as ``(batch, class)``, whatever axes of size 1 the network leaves around them."""
+    return np.reshape(values, (len(values), -1))

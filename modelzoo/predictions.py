@@ -1,0 +1,137 @@
+"""What a network says is in a picture.
+
+    >>> net.predict("cat.jpg")
+    cat.jpg  Egyptian cat (285) 38.2 %   tiger cat (282) 33.1 %   ...
+
+Values are kept for every class; the names and the order are for reading.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["Predictions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The most probable classes of one or more pictures.
+
+    Attributes
+    ----------
+    network
+        Name of the network that was asked.
+    images
+        A word for each picture: its file name, or its number.
+    classes
+        ``(image, top)`` class indices, the most probable first.
+    labels
+        Class names in the same order; the index as text where the network has no names.
+    probabilities
+        ``(image, top)`` of the same.
+    logits
+        ``(image, class)`` scores of all classes before the softmax.
+    """
+
+    network: str
+    images: tuple[str, ...]
+    classes: np.ndarray
+    labels: tuple[tuple[str, ...], ...]
+    probabilities: np.ndarray
+    logits: np.ndarray
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a picture and class: image, rank (from 1), class, label, probability, logit."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                (name, rank + 1, int(c), label, float(p), float(self.logits[i, c]))
+                for i, name in enumerate(self.images)
+                for rank, (c, label, p) in enumerate(
+                    zip(self.classes[i], self.labels[i], self.probabilities[i], strict=True)
+                )
+            ],
+            columns=["image", "rank", "class", "label", "probability", "logit"],
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}  " + "  ".join(self._words(i)) for i, name in enumerate(self.images))
+
+    def _words(self, image: int) -> list[str]:
+        each = zip(self.classes[image], self.labels[image], self.probabilities[image], strict=True)
+        return [f"{label} ({c}) {100 * p:.1f} %" for c, label, p in each]
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left;padding:2px 10px'>{html.escape(name)}</th>"
+            + "".join(f"<td style='padding:2px 10px'>{html.escape(words)}</td>" for words in self._words(i))
+            + "</tr>"
+            for i, name in enumerate(self.images)
+        )
+        return f"<table><caption>{html.escape(self.network)}</caption>{rows}</table>"
+
+    def plot(self) -> Figure:
+        """Draw a bar for each class, one panel a picture."""
+        from matplotlib.figure import Figure
+
+        n = len(self.images)
+        figure = Figure(figsize=(5.0, 0.6 + n * (0.5 + 0.28 * self.classes.shape[1])), layout="constrained")
+        for i, axes in enumerate(figure.subplots(n, 1, squeeze=False)[:, 0]):
+            places = np.arange(len(self.labels[i]))[::-1]
+            axes.barh(places, self.probabilities[i], color="#d98324")
+            axes.set_yticks(places, self.labels[i])
+            axes.set_xlim(0, 1)
+            axes.set_title(self.images[i], loc="left", fontsize=10)
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.supxlabel("probability", fontsize=9)
+        return figure
+
+    def save(self, path: str | Path) -> Path:
+        """Write as ``.csv``, ``.npz``, ``.png`` or ``.html``, by suffix.
+
+        Raises
+        ------
+        ValueError
+            For any other suffix.
+        """
+        path = Path(path)
+        if path.suffix == ".csv":
+            self.to_dataframe().to_csv(path, index=False)
+        elif path.suffix == ".npz":
+            np.savez(path, classes=self.classes, probabilities=self.probabilities, logits=self.logits)
+        elif path.suffix == ".png":
+            self.plot().savefig(path, dpi=150)
+        elif path.suffix == ".html":
+            path.write_text(f"<!doctype html><meta charset='utf-8'>{self._repr_html_()}", encoding="utf-8")
+        else:
+            raise ValueError(f"cannot save predictions as {path.suffix!r}; expected .csv, .npz, .png or .html")
+        return path
+
+
+def label_of(index: int, names: Sequence[str] | None) -> str:
+    """Name a class, or give its number as text where there are no names."""
+    return str(index) if names is None or not 0 <= index < len(names) else names[index]
+
+
+def names_of(pictures: Any, n: int) -> tuple[str, ...]:
+    """Give a word for each of `n` pictures: the file's name where there is a file, else its number."""
+    if isinstance(pictures, str | Path):
+        return (_short(pictures),)
+    if isinstance(pictures, list | tuple) and len(pictures) == n:
+        return tuple(_short(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures))
+    return tuple(f"picture {i}" for i in range(n))
+
+
+def _short(source: str | Path) -> str:
+    return str(source).rstrip("/").rsplit("/", 1)[-1]

@@ -1,0 +1,274 @@
+"""From a name, a file or a Keras model to a network.
+
+    >>> net = load("EfficientNetLite0")          # from the zoo, with its published weights
+    >>> net = load("my_model.keras")             # a file
+    >>> net = load(keras_model, input=(-1, 1))   # any functional or Sequential model, and the values it was trained on
+
+A name is looked up among the cards; the card names the builder and the places where weights come from. A model of the
+user's own gets a card made from its graph, in which the value range is an assumption unless it is said.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelzoo.cards import Card, CardError, InputSpec, OutputSpec, WeightSource, card_paths, read_card
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from modelzoo.network import Network
+
+__all__ = ["UnknownModelError", "cards", "load", "models", "read_model_card"]
+
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+class UnknownModelError(KeyError):
+    """A name that no network of the zoo has, and that is no file."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@cache
+def cards() -> dict[str, Card]:
+    """All cards of the zoo by name."""
+    return {name: read_card(path) for name, path in card_paths().items()}
+
+
+def read_model_card(name: str) -> Card:
+    """Find a card by name, upper and lower case, ``-`` and ``_`` alike.
+
+    Raises
+    ------
+    UnknownModelError
+        Naming the nearest networks.
+    """
+    known = {_folded(card): card for card in cards()}
+    found = known.get(_folded(name))
+    if found is not None:
+        return cards()[found]
+    near = difflib.get_close_matches(_folded(name), known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(known[n] for n in near)}?" if near else "models() lists the zoo"
+    raise UnknownModelError(f"no network {name!r} in the zoo of {len(known)}, and no such file; {hint}")
+
+
+def models() -> pd.DataFrame:
+    """Give the zoo as a table, without building anything.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a network, indexed by name: title, input (pixels), channels, values (what the network sees for black
+        and white), outputs, landmarks, parameters, weights (``"ready"``, ``"downloadable"``, ``"missing"`` or
+        ``"none"``), year.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "name": card.name,
+            "title": card.title,
+            "input": f"{card.input.height} x {card.input.width}",
+            "order": card.input.channel_order,
+            "values": "{:g} .. {:g}".format(*card.input.value_range),
+            "outputs": card.output.size,
+            "landmarks": len(card.landmarks),
+            "parameters": card.parameters,
+            "weights": weights_state(card),
+            "year": card.paper.year if card.paper else None,
+        }
+        for card in cards().values()
+    ]
+    return pd.DataFrame(rows).set_index("name")
+
+
+def weights_state(card: Card) -> str:
+    """Say whether a network's weights are here.
+
+    Returns
+    -------
+    str
+        ``"ready"``; ``"downloadable"``; ``"missing"`` where a package that carries them is not installed; ``"none"``
+        where none are published in a place known here.
+    """
+    from modelzoo.weights.sources import state
+
+    states = [state(source) for source in card.weights]
+    return next((name for name in ("ready", "downloadable") if name in states), "missing" if states else "none")
+
+
+def load(
+    name_or_path_or_model: str | Path | keras.Model,
+    *,
+    weights: str | Path | None = "default",
+    input: InputSpec | tuple[float, float] | None = None,
+) -> Network:
+    """Load a network from the zoo, from a file, or around a Keras model.
+
+    Parameters
+    ----------
+    name_or_path_or_model
+        Name in the zoo (see `models`), path of a ``.keras`` or ``.h5`` file, or a functional or Sequential model.
+    weights
+        For a network of the zoo: ``"default"`` for its published weights, a path for others in the same format, None
+        for random ones.
+    input
+        What the network takes: an `InputSpec`, or ``(low, high)``, the values it sees for black and white. The zoo's
+        networks know it; for others [0, 1] is assumed, or [0, 255] where the model rescales its input itself.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    UnknownModelError
+        For a name that is neither in the zoo nor a file.
+    GraphError
+        For a subclassed model and an unbuilt Sequential, with the way out.
+    WeightsError
+        For weights that are missing, truncated, tampered with, or of another network.
+    """
+    require_tensorflow_backend()
+    import keras
+
+    source = name_or_path_or_model
+    if isinstance(source, keras.Model):
+        return _around(source, input)
+    if not isinstance(source, str | Path):
+        raise TypeError(f"expected a name, a path or a Keras model, found {type(source).__qualname__}")
+    if Path(source).suffix in MODEL_SUFFIXES:
+        return _around(_read_model(Path(source)), input)
+    card = read_model_card(str(source))
+    return _from_zoo(card, weights)
+
+
+def require_tensorflow_backend() -> None:
+    """Raise where Keras runs on another backend than TensorFlow.
+
+    Raises
+    ------
+    RuntimeError
+        Naming the backend and how to change it.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise RuntimeError(
+            f"Keras runs on {backend!r}; Diamond Cutter needs TensorFlow: set KERAS_BACKEND=tensorflow before Keras "
+            "is first imported"
+        )
+
+
+def _from_zoo(card: Card, weights: str | Path | None) -> Network:
+    from modelzoo.network import Network
+    from modelzoo.weights.formats import read_arrays
+    from modelzoo.weights.mapping import assign_weights
+    from modelzoo.weights.sources import check, locate
+
+    module = importlib.import_module(f"modelzoo.architectures.{card.architecture}")
+    model = module.build(
+        **card.options,
+        input_shape=(card.input.height, card.input.width, card.input.channels),
+        classes=card.output.size,
+        name=card.name.lower(),
+    )
+    if weights is None:
+        return Network.of(model, card, weights="random")
+    source = _source(card, weights)
+    path = locate(source, name=card.name)
+    check(path, source)
+    arrays = read_arrays(path, source.format, module, card.options)
+    assign_weights(model, arrays, origin=str(path))
+    return Network.of(model, card, weights=path.name)
+
+
+def _source(card: Card, weights: str | Path) -> WeightSource:
+    from modelzoo.weights.errors import WeightsError
+    from modelzoo.weights.formats import format_of
+    from modelzoo.weights.sources import state
+
+    if weights != "default":
+        return WeightSource(kind="file", format=format_of(Path(weights)), licence="unknown", path=str(weights))
+    if not card.weights:
+        raise WeightsError(
+            f"no trained weights of {card.name} are published in a place known here; give a file with "
+            f"load({card.name!r}, weights=PATH), or weights=None for random ones"
+        )
+    ready = [source for source in card.weights if state(source) == "ready"]
+    return (ready or card.weights)[0]
+
+
+def _read_model(path: Path) -> keras.Model:
+    import keras
+
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, siblings, n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise FileNotFoundError(f"no file {path}{hint}")
+    with path.open("rb") as file:
+        start = file.read(8)
+    zipped, hdf5 = zipfile.is_zipfile(path), start == b"\x89HDF\r\n\x1a\n"
+    if not (zipped if path.suffix == ".keras" else hdf5):
+        raise ValueError(f"{path} is no {path.suffix} file: it begins with {start!r}; it may be truncated or renamed")
+    # safe_mode refuses Lambda layers: a model file must not bring code along.
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _around(model: keras.Model, spec: InputSpec | tuple[float, float] | None) -> Network:
+    from modelzoo.graph import read_graph
+    from modelzoo.inventory import suggest_landmarks
+    from modelzoo.network import Network, features_node
+
+    graph = read_graph(model)
+    output = graph.nodes[graph.outputs[0].node]
+    size = 1
+    for axis in output.shape[1:]:
+        size *= axis or 1
+    card = Card(
+        name=model.name,
+        title=model.name,
+        input=_input_of(model, spec),
+        output=OutputSpec(layer=output.address, size=size, pre_output_layer=features_node(graph).address),
+        landmarks=suggest_landmarks(graph),
+        parameters=model.count_params(),
+    )
+    return Network.of(model, card)
+
+
+def _input_of(model: keras.Model, spec: InputSpec | tuple[float, float] | None) -> InputSpec:
+    shape = tuple(model.inputs[0].shape)
+    height, width, channels = shape[1:] if len(shape) == 4 else (None, None, 3)
+    if isinstance(spec, InputSpec):
+        return spec
+    if spec is not None:
+        return InputSpec.from_value_range(*spec, height=height, width=width, channels=channels)
+    high = 255.0 if _rescales_itself(model) else 1.0
+    return InputSpec(height=height, width=width, channels=channels, scale=(high,), assumed=True)
+
+
+def _rescales_itself(model: keras.Model) -> bool:
+    from modelzoo.attributes import describe
+    from modelzoo.graph import read_graph
+
+    for node in read_graph(model).nodes[:4]:
+        what = describe(node)
+        if what["op"] == "affine" and isinstance(what.get("scale"), float):
+            return bool(what["scale"] <= 1 / 64)
+        if what["op"] == "affine":
+            return False
+    return False
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "").replace("_", "")

@@ -1,0 +1,15 @@
+"""What every test may ask for: the real weights and photos beside the repository, where they are."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real weights, photos and sounds; the test is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no ../shared/data beside the repository: real weights and photos are not here")
+    return SHARED_DATA
