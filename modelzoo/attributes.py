@@ -243,6 +243,8 @@ def _operation(node: Node, operation: Any) -> Description:
     constants = tuple(_plain(constant) for constant in node.constants)
     if kind in _MERGES:
         return {"op": "merge", "how": _MERGES[kind], "constants": constants, "order": _order(node)}
+    if kind == "CustomScaleLayer":
+        return {"op": "merge", "how": "add", "scale": float(operation.scale), "constants": (), "order": _order(node)}
     if kind == "Concatenate":
         return {"op": "concatenate", "axis": int(operation.axis)}
     if kind in _ELEMENTWISE:
@@ -281,7 +283,16 @@ def _plain_attributes(operation: Any) -> Description:
     }
 
 
-_BOOKKEEPING = {"name", "built", "supports_masking", "supports_jit", "autocast", "input_spec", "dtype_policy", "trainable"}
+_BOOKKEEPING = {
+    "name",
+    "built",
+    "supports_masking",
+    "supports_jit",
+    "autocast",
+    "input_spec",
+    "dtype_policy",
+    "trainable",
+}
 
 
 def _is_plain(value: Any) -> bool:

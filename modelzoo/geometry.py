@@ -143,8 +143,8 @@ def _after(
         return view if _channels_only(what, len(before)) else _everything(view, before)
     if op == "reduce":
         axis = what["axis"]
-        axes = range(len(before)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        spatial = {a % len(before) for a in axes} & set(range(1, len(before) - 1))
+        over = range(len(before)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        spatial = {a % len(before) for a in over} & set(range(1, len(before) - 1))
         return _everything(view, before) if spatial else view
     if op in ("global_pooling", "flatten"):
         return _everything(view, before)

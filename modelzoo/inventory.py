@@ -139,7 +139,9 @@ class LayerTable:
         head = "".join(f"<th style='text-align:left;padding:2px 10px'>{html.escape(h)}</th>" for h in _HEADINGS)
         body = "".join(
             f"<tr style='{'font-weight:600' if layer.landmark else ''}'>"
-            + "".join(f"<td style='text-align:left;padding:2px 10px'>{html.escape(cell)}</td>" for cell in _cells(layer))
+            + "".join(
+                f"<td style='text-align:left;padding:2px 10px'>{html.escape(cell)}</td>" for cell in _cells(layer)
+            )
             + "</tr>"
             for layer in self.rows
         )

@@ -31,6 +31,7 @@ from modelzoo.inputs.pictures import images as read_images
 from modelzoo.inventory import Layer, LayerTable, is_layer, list_layers
 from modelzoo.labels import Classes, read_classes
 from modelzoo.predictions import Predictions, label_of, names_of
+from modelzoo.weights.errors import WeightsError
 
 __all__ = ["Network"]
 
@@ -53,12 +54,16 @@ class Network:
         Its nodes.
     weights
         Where its weights come from, for people: ``"random"`` where they are not trained.
+    trained_to
+        Address of the last layer with trained weights, where those of the classifier are missing and it is random;
+        None where the weights are whole.
     """
 
     model: keras.Model
     card: Card
     graph: Graph = field(repr=False)
     weights: str = "as given"
+    trained_to: str | None = None
     _compiled: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -119,7 +124,19 @@ class Network:
 
     @property
     def logits_node(self) -> Node:
-        """The node that gives the scores before softmax or sigmoid."""
+        """The node that gives the scores before softmax or sigmoid.
+
+        Raises
+        ------
+        WeightsError
+            Where the weights end before the classifier: its scores would be noise.
+        """
+        if self.trained_to is not None:
+            raise WeightsError(
+                f"the weights of {self.name} ({self.weights}) have no classifier, so it cannot name or score classes; "
+                f"its activations up to {self.trained_to!r} are trained. Load weights with a classifier, or attach a "
+                "head of your own"
+            )
         return logits_node(self.graph)
 
     def __repr__(self) -> str:
@@ -128,7 +145,8 @@ class Network:
         size = "any size" if spec.height is None else f"{spec.height} x {spec.width} px"
         guess = " (assumed; say load(..., input=(low, high)) if it differs)" if spec.assumed else ""
         return (
-            f"{self.name}: {len(self.layers)} layers, {self.model.count_params():,} parameters, weights {self.weights}\n"
+            f"{self.name}: {len(self.layers)} layers, {self.model.count_params():,} parameters, weights {self.weights}"
+            f"{f' (without classifier: trained up to {self.trained_to})' if self.trained_to else ''}\n"
             f"  input   {size}, {spec.channel_order}, values {low:g} to {high:g}{guess}\n"
             f"  output  {self.output_layer}, {self.output_size} values; before it {self.pre_output_layer}\n"
             f"  landmarks  {', '.join(self.landmarks) or 'none'}"

@@ -13,11 +13,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelzoo.cards import Card, CardError, InputSpec, OutputSpec, WeightSource, card_paths, read_card
+from modelzoo.cards import Card, InputSpec, OutputSpec, WeightSource, card_paths, read_card
 
 if TYPE_CHECKING:
     import keras
@@ -97,12 +98,15 @@ def weights_state(card: Card) -> str:
     -------
     str
         ``"ready"``; ``"downloadable"``; ``"missing"`` where a package that carries them is not installed; ``"none"``
-        where none are published in a place known here.
+        where none are published in a place known here. ``"ready, no classifier"`` and the like where all that is
+        published ends before the classifier.
     """
     from modelzoo.weights.sources import state
 
-    states = [state(source) for source in card.weights]
-    return next((name for name in ("ready", "downloadable") if name in states), "missing" if states else "none")
+    whole = [source for source in card.weights if not source.without_top]
+    states = [state(source) for source in whole or card.weights]
+    found = next((name for name in ("ready", "downloadable") if name in states), "missing" if states else "none")
+    return found if whole or not states else f"{found}, no classifier"
 
 
 def load(
@@ -171,6 +175,7 @@ def require_tensorflow_backend() -> None:
 
 def _from_zoo(card: Card, weights: str | Path | None) -> Network:
     from modelzoo.network import Network
+    from modelzoo.weights.classifier import classifier_variables, last_features
     from modelzoo.weights.formats import read_arrays
     from modelzoo.weights.mapping import assign_weights
     from modelzoo.weights.sources import check, locate
@@ -182,14 +187,18 @@ def _from_zoo(card: Card, weights: str | Path | None) -> Network:
         classes=card.output.size,
         name=card.name.lower(),
     )
+    network = Network.of(model, card, weights="random")
     if weights is None:
-        return Network.of(model, card, weights="random")
+        return network
     source = _source(card, weights)
     path = locate(source, name=card.name)
     check(path, source)
-    arrays = read_arrays(path, source.format, module, card.options)
-    assign_weights(model, arrays, origin=str(path))
-    return Network.of(model, card, weights=path.name)
+    classifier = classifier_variables(network.graph, model, card.landmarks)
+    arrays = read_arrays(path, source.format, module, card.options, model=model, optional=classifier)
+    whole = not classifier or any(address in arrays for address in classifier)
+    assign_weights(model, arrays, origin=str(path), ignore=() if whole else classifier)
+    trained_to = None if whole else last_features(network.graph, card.landmarks)
+    return replace(network, weights=path.name, trained_to=trained_to)
 
 
 def _source(card: Card, weights: str | Path) -> WeightSource:
@@ -204,8 +213,10 @@ def _source(card: Card, weights: str | Path) -> WeightSource:
             f"no trained weights of {card.name} are published in a place known here; give a file with "
             f"load({card.name!r}, weights=PATH), or weights=None for random ones"
         )
-    ready = [source for source in card.weights if state(source) == "ready"]
-    return (ready or card.weights)[0]
+    # A file without the classifier is taken only where no whole one can be had.
+    whole = [source for source in card.weights if not source.without_top]
+    ready = [source for source in whole or card.weights if state(source) == "ready"]
+    return (ready or whole or card.weights)[0]
 
 
 def _read_model(path: Path) -> keras.Model:

@@ -1,5 +1,6 @@
 """What every test may ask for: the real weights and photos beside the repository, where they are."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,9 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no ../shared/data beside the repository: real weights and photos are not here")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests out of the user's cache, and what lies there out of the tests."""
+    os.environ["DIAMOND_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -107,7 +107,8 @@ class ChannelAttribution:
         from diamond.show.saving import save
 
         arrays = {
-            name: getattr(self, name) for name in ("channels", "scores", "per_image", "all_scores", "logits", "pictures")
+            name: getattr(self, name)
+            for name in ("channels", "scores", "per_image", "all_scores", "logits", "pictures")
         }
         return save(
             path,

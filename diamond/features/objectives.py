@@ -98,9 +98,7 @@ def channel(layer: str | Layer, index: int) -> Objective:
     return Objective((Term("channel", layer.name if isinstance(layer, Layer) else layer, int(index)),))
 
 
-def measure(
-    shape: Sequence[tuple[str, str]], activations: Mapping[str, Any], indices: Any, weights: Any
-) -> Any:
+def measure(shape: Sequence[tuple[str, str]], activations: Mapping[str, Any], indices: Any, weights: Any) -> Any:
     """Compute objectives of one shape for a batch of images.
 
     Parameters

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -232,7 +232,9 @@ class Renderer:
                 moved = warp(self._develop(spectrum), warps[i]) if self.recipe.transforms else self._develop(spectrum)
                 loss = -tf.reduce_sum(self._objective(moved, indices, weights, redirected=redirected))
             gradient = tape.gradient(loss, spectrum)
-            return _adam(spectrum, mean, square, gradient, tf.cast(first + i + 1, tf.float32), self.recipe.learning_rate)
+            return _adam(
+                spectrum, mean, square, gradient, tf.cast(first + i + 1, tf.float32), self.recipe.learning_rate
+            )
 
         def several(state: Any, first: Any, warps: Any, indices: Any, weights: Any) -> Any:
             self.traces += 1

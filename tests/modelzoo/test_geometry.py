@@ -86,7 +86,9 @@ def test_upsampling_and_transposed_convolution_see_at_most_what_is_said():
         layers.UpSampling2D(2),
         lambda x: positive(layers.Conv2DTranspose, kernel_size=3, strides=2, padding="same")(x),
     ):
-        model = chain(lambda x: positive(layers.Conv2D, kernel_size=3, strides=2, padding="same")(x), step, size=(40, 40))
+        model = chain(
+            lambda x: positive(layers.Conv2D, kernel_size=3, strides=2, padding="same")(x), step, size=(40, 40)
+        )
         view = view_of(model, "end")
         assert view.stride_px == (1.0, 1.0)
         for row in (20, 21):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import pooch
 import pytest
@@ -127,11 +128,30 @@ def test_a_file_is_compared_by_size_and_hash(tmp_path):
         check(tmp_path / "none", file(path))
 
 
-def test_weights_that_keras_fetches_are_left_to_keras():
-    source = WeightSource(kind="keras_applications", format="keras", licence="Apache-2.0")
-    assert state(source) == "downloadable"
-    with pytest.raises(WeightsError, match="fetched by Keras itself"):
-        locate(source, name="VGG16")
+def test_weights_of_an_application_lie_in_keras_own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    with serving({"/nasnet/NASNet-mobile.h5": Answer(CONTENT)}) as site:
+        source = WeightSource(
+            kind="keras_applications",
+            format="keras",
+            licence="Apache-2.0",
+            url=f"{site.address}/nasnet/NASNet-mobile.h5",
+            path="nasnet_mobile.h5",
+            md5=hashlib.md5(CONTENT).hexdigest(),
+        )
+        assert state(source) == "downloadable"
+        path = locate(source, name="NasnetMobile")
+    assert path == tmp_path / "keras" / "models" / "nasnet_mobile.h5"
+    assert state(source) == "ready"
+    check(path, source)
+    path.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(WeightsError, match=r"md5 is [0-9a-f]{32}, expected [0-9a-f]{32}. Delete it"):
+        check(path, source)
+    path.unlink()
+    with pytest.raises(WeightsError, match=r"cannot download.*place the file here: .*keras/models/nasnet_mobile\.h5"):
+        locate(source, name="NasnetMobile")
+    with pytest.raises(WeightsError, match="no plain name"):
+        state(replace(source, path="../nasnet.h5"))
 
 
 # From the web

@@ -1,0 +1,53 @@
+"""The command line: answers, JSON, exit codes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from diamond.cli import app
+
+RUN = CliRunner()
+
+
+def test_models_lists_the_zoo():
+    done = RUN.invoke(app, ["models"])
+    assert done.exit_code == 0
+    assert "EfficientNetLite0" in done.stdout
+    assert "ready" in done.stdout
+
+
+def test_models_as_json():
+    rows = json.loads(RUN.invoke(app, ["models", "--json"]).stdout)
+    lite = next(row for row in rows if row["name"] == "EfficientNetLite0")
+    assert lite["parameters"] == 4652008
+    assert lite["weights"] == "ready"
+
+
+def test_layers_in_network_order():
+    done = RUN.invoke(app, ["layers", "efficientnet-lite0", "--landmarks"])
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == "EfficientNetLite0: 11 layers (* landmark)"
+    assert lines[2].split()[:5] == ["2", "stem_relu", "*", "ReLU", "32"]
+
+
+def test_layers_as_json():
+    rows = json.loads(RUN.invoke(app, ["layers", "EfficientNetLite0", "--json"]).stdout)
+    assert len(rows) == 144
+    assert rows[84]["name"] == "block9_add"
+    assert rows[84]["receptive_field_px"] == [275.0, 275.0]
+
+
+def test_an_unknown_network_is_one_line_and_exit_code_1():
+    done = RUN.invoke(app, ["layers", "Efficient"])
+    assert done.exit_code == 1
+    assert done.stderr.strip().startswith("diamond: no network 'Efficient' in the zoo")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["models", "layers", "demo"])
+def test_every_command_has_help_with_an_example(command):
+    done = RUN.invoke(app, [command, "--help"])
+    assert done.exit_code == 0
+    assert f"Example: diamond {command}" in done.stdout

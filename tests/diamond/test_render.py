@@ -1,0 +1,193 @@
+"""The renderer: real ascent, one compilation a layer, the same numbers from the same seed."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import diamond as dc
+from diamond.features import relu
+from diamond.features.objectives import measure
+from diamond.features.recipes import read_recipe
+from diamond.features.render import Renderer, RenderError, render, stream
+from tests import tiny
+
+QUICK = dataclasses.replace(read_recipe("texture"), name="quick", size_px=24, steps=24)
+
+
+@pytest.fixture(scope="module")
+def net():
+    keras.utils.set_random_seed(3)
+    image = keras.Input((24, 24, 3), name="image")
+    x = layers.Conv2D(8, 5, strides=2, name="first", activation="relu")(image)
+    x = layers.Conv2D(12, 3, name="second")(x)
+    x = layers.ReLU(6.0, name="capped")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return dc.load(keras.Model(image, layers.Dense(4, name="logits")(x), name="small"), input=(-1, 1))
+
+
+def test_a_picture_excites_its_channel_more_than_noise_does(net):
+    chosen = [dc.channel("second", i) for i in range(6)]
+    done = render(net, chosen, recipe=QUICK, progress=False)
+    assert done.images.shape == (6, 24, 24, 3)
+    assert done.images.dtype == np.float32
+    assert done.images.min() >= 0.0
+    assert done.images.max() <= 1.0
+    noise = np.random.default_rng(0).random((16, 24, 24, 3), dtype=np.float32)
+    of_noise = net.activations(noise, "second").mean(axis=(1, 2))[:, :6].max(axis=0)
+    assert (done.activations > of_noise).all()
+
+
+def test_activations_are_those_of_the_finished_pictures(net):
+    done = render(net, [dc.channel("second", 2), dc.channel("second", 5)], recipe=QUICK, progress=False)
+    measured = net.activations(done.images, "second").mean(axis=(1, 2))
+    np.testing.assert_allclose(done.activations, [measured[0, 2], measured[1, 5]], rtol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(net):
+    first, again, other = (
+        render(net, dc.channel("second", 1), recipe=QUICK, seed=seed, progress=False).images for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.02
+
+
+def test_a_picture_does_not_depend_on_its_neighbours_in_the_batch(net):
+    renderer = Renderer(net, dc.channel("second", 0).shape, QUICK, width=3)
+    beside = renderer.render([dc.channel("second", i) for i in (4, 5, 6)]).images
+    elsewhere = renderer.render([dc.channel("second", i) for i in (9, 4)]).images
+    np.testing.assert_array_equal(beside[0], elsewhere[1])
+
+
+def test_one_compilation_serves_all_batches_of_a_layer(net):
+    renderer = Renderer(net, dc.channel("second", 0).shape, QUICK, width=4)
+    for begin in (0, 4, 8):
+        renderer.render([dc.channel("second", i) for i in range(begin, begin + 4)])
+    # One for the first steps, whose gradients are redirected, and one for the rest.
+    assert renderer.traces == 2
+
+
+def test_nothing_after_the_layer_is_computed(net):
+    renderer = Renderer(net, dc.channel("first", 0).shape, QUICK, width=1)
+    ran = []
+    renderer.net.forward(
+        np.zeros((1, 24, 24, 3), np.float32), [net.node("first")], replace=lambda n: ran.append(n.address)
+    )
+    assert ran == ["first:linear", "first"]
+
+
+def test_objectives_add_subtract_and_scale():
+    combined = 2.0 * dc.channel("a", 1) + dc.channel("a", 2) - 0.5 * dc.channel("b", 0)
+    assert str(combined) == "2 a:1 + a:2 + -0.5 b:0"
+    activations = {"a": tf.constant([[1.0, 3.0, 5.0]]), "b": tf.constant([[[[4.0], [8.0]]]])}
+    indices = tf.constant([[term.index for term in combined.terms]])
+    weights = tf.constant([[term.weight for term in combined.terms]])
+    assert measure(combined.shape, activations, indices, weights).numpy().tolist() == [2 * 3 + 5 - 0.5 * 6]
+
+
+def test_objectives_of_different_shapes_come_back_in_order(net):
+    asked = [dc.channel("second", 3), dc.channel("first", 2), dc.channel("second", 3) + dc.channel("first", 2)]
+    done = render(net, asked, recipe=QUICK, progress=False)
+    first = net.activations(done.images, "first").mean(axis=(1, 2))
+    second = net.activations(done.images, "second").mean(axis=(1, 2))
+    expected = [second[0, 3], first[1, 2], second[2, 3] + first[2, 2]]
+    np.testing.assert_allclose(done.activations, expected, rtol=1e-4)
+
+
+def test_minus_an_objective_goes_down(net):
+    up, down = render(net, [dc.channel("second", 0), -dc.channel("second", 0)], recipe=QUICK, progress=False).images
+    values = net.activations(np.stack([up, down]), "second").mean(axis=(1, 2))[:, 0]
+    assert values[0] > values[1]
+
+
+def silent(max_value):
+    """A network whose channels are silent on grey: the bias holds them far below zero."""
+    image = keras.Input((16, 16, 3), name="image")
+    x = layers.Conv2D(4, 3, name="conv")(image)
+    model = keras.Model(image, layers.ReLU(max_value, name="relu")(x), name="silent")
+    signs = np.random.default_rng(0).choice([-0.2, 0.2], size=(1, 1, 3, 4))
+    return dc.load(tiny.constant(model, {"conv/kernel": signs, "conv/bias": -0.4}), input=(-1, 1))
+
+
+@pytest.mark.parametrize("max_value", [None, 6.0])
+def test_a_silent_channel_comes_alive_through_redirected_gradients(max_value):
+    net = silent(max_value)
+    chosen = [dc.channel("relu", i) for i in range(4)]
+    recipe = dataclasses.replace(QUICK, size_px=16, steps=48)
+    redirected = render(net, chosen, recipe=recipe, progress=False)
+    plain = render(net, chosen, recipe=dataclasses.replace(recipe, redirect_steps=0), progress=False)
+    assert (plain.activations == 0.0).all()
+    assert (redirected.activations > 0.0).all()
+
+
+def test_redirection_keeps_true_gradients_where_there_are_any():
+    x = tf.constant([[-1.0, 2.0, -3.0], [-1.0, -2.0, -3.0]])
+    upstream = tf.constant([[-1.0, -2.0, 3.0], [-1.0, 2.0, -4.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = relu._relu(x)
+    # First image: a gradient passes, so only the true one does. Second: all is blocked, so what pushes up passes.
+    assert tape.gradient(y, x, upstream).numpy().tolist() == [[0.0, -2.0, 0.0], [-1.0, 0.0, -4.0]]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = relu._relu6(tf.constant([[9.0, -1.0]]) + 0.0 * x[:1, :2])
+    assert y.numpy().tolist() == [[6.0, 0.0]]
+
+
+def test_relu6_is_freed_at_both_ends():
+    x = tf.constant([[9.0, 9.0, -1.0, -1.0]])
+    upstream = tf.constant([[1.0, -1.0, 1.0, -1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = relu._relu6(x)
+    assert tape.gradient(y, x, upstream).numpy().tolist() == [[1.0, 0.0, 0.0, -1.0]]
+
+
+def test_streams_depend_on_seed_and_labels_alone():
+    assert stream(0, "a").random() == stream(0, "a").random()
+    assert stream(0, "a").random() != stream(1, "a").random()
+    assert stream(0, "a").random() != stream(0, "b").random()
+    assert round(float(stream(0, "a").random()), 6) == LITERAL
+
+
+LITERAL = 0.210009
+
+
+def test_recipes_have_a_hash_that_changes_with_everything_but_the_name():
+    texture = read_recipe(None)
+    assert texture.name == "texture"
+    assert dataclasses.replace(texture, name="mine").hash == texture.hash
+    assert dataclasses.replace(texture, steps=255).hash != texture.hash
+    assert dataclasses.replace(texture, transforms=texture.transforms[:2]).hash != texture.hash
+    assert dc.Recipe.from_dict(texture.to_dict()) == texture
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "words"),
+    [
+        (lambda net: render(net, dc.channel("secnd", 0)), KeyError, "no layer 'secnd'; did you mean 'second'"),
+        (lambda net: render(net, dc.channel("second", 12)), RenderError, "its 12 channels run from 0 to 11"),
+        (lambda net: dc.channel("second", -1), ValueError, "counted from 0"),
+        (lambda net: render(net, []), RenderError, "no objective"),
+        (lambda net: render(net, dc.channel("second", 0), recipe="textur"), ValueError, "did you mean 'texture'"),
+        (lambda net: render(net, dc.channel("second", 0), size=3, steps=1), RenderError, "on a canvas of 3 px"),
+        (lambda net: dc.Recipe("x", steps=0), ValueError, "steps of 1 or more"),
+        (lambda net: dc.Recipe.from_dict({"name": "x", "stps": 3}), ValueError, "no recipe field 'stps'"),
+    ],
+)
+def test_bad_input_is_named(net, ask, error, words):
+    with pytest.raises(error, match=words):
+        ask(net)
+
+
+def test_a_rendering_draws_itself_and_saves(net, tmp_path):
+    done = render(net, [dc.channel("second", i) for i in range(2)], recipe=QUICK, progress=False)
+    assert list(done.to_dataframe()["objective"]) == ["second:0", "second:1"]
+    for suffix in (".png", ".html", ".csv", ".npz"):
+        assert done.save(tmp_path / f"r{suffix}").stat().st_size > 50
+    with pytest.raises(ValueError, match=r"cannot save as '.gif'; expected .html, .png, .csv or .npz"):
+        done.save(tmp_path / "r.gif")
+    assert "srcdoc" in done._repr_html_()
