@@ -295,8 +295,8 @@ def no_such(thing: str, name: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4)
     tail = [n for n in names if n.rsplit("/", 1)[-1] == str(name)][:3]
     options = list(dict.fromkeys(tail + near))
-    hint = f"; did you mean {' or '.join(map(repr, options))}?" if options else ""
-    return f"no {thing} {str(name)!r}{hint} The network has {len(names)}: see net.layers"
+    hint = f"did you mean {' or '.join(map(repr, options))}? " if options else ""
+    return f"no {thing} {str(name)!r}; {hint}net.layers lists all {len(names)}"
 
 
 class _Reading:

@@ -191,9 +191,14 @@ class Network:
         return read_images(pictures, size=size)
 
     def preprocess(self, pictures: Any) -> Any:
-        """Turn pictures in [0, 1] into the values the network was trained on; a gradient passes."""
+        """Turn pictures in [0, 1] into the values the network was trained on; a gradient passes.
+
+        A network with one channel is given the luminance of a colour picture.
+        """
         spec = self.card.input
         values = tf.convert_to_tensor(pictures, dtype=tf.float32)
+        if spec.channels == 1 and values.shape[-1] == 3:
+            values = tf.image.rgb_to_grayscale(values)
         if spec.channel_order == "BGR":
             values = values[..., ::-1]
         scale, offset = zip(*spec.per_channel, strict=True)

@@ -205,9 +205,12 @@ def _source(card: Card, weights: str | Path) -> WeightSource:
     from modelzoo.weights.errors import WeightsError
     from modelzoo.weights.formats import format_of
     from modelzoo.weights.sources import state
+    from modelzoo.weights.tf_checkpoint import find_checkpoint
 
     if weights != "default":
-        return WeightSource(kind="file", format=format_of(Path(weights)), licence="unknown", path=str(weights))
+        # A checkpoint goes by a prefix that may be the name of no file.
+        path = find_checkpoint(weights) or Path(weights)
+        return WeightSource(kind="file", format=format_of(path), licence="unknown", path=str(path))
     if not card.weights:
         raise WeightsError(
             f"no trained weights of {card.name} are published in a place known here; give a file with "
@@ -222,6 +225,8 @@ def _source(card: Card, weights: str | Path) -> WeightSource:
 def _read_model(path: Path) -> keras.Model:
     import keras
 
+    from modelzoo.weights.keras_model import read_keras_model
+
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, siblings, n=2)
@@ -233,7 +238,7 @@ def _read_model(path: Path) -> keras.Model:
     if not (zipped if path.suffix == ".keras" else hdf5):
         raise ValueError(f"{path} is no {path.suffix} file: it begins with {start!r}; it may be truncated or renamed")
     # safe_mode refuses Lambda layers: a model file must not bring code along.
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    return keras.saving.load_model(path, compile=False, safe_mode=True) if zipped else read_keras_model(path)
 
 
 def _around(model: keras.Model, spec: InputSpec | tuple[float, float] | None) -> Network:

@@ -96,15 +96,17 @@ def build(
     return keras.Model(image, layers.Softmax(name="probabilities")(logits), name=name)
 
 
-def from_torch(tensors: Mapping[str, np.ndarray], *, width: float = 1.0, depth: float = 1.0) -> dict[str, np.ndarray]:
+def from_torch(
+    tensors: Mapping[str, np.ndarray], *, width: float = 1.0, depth: float = 1.0, dropout: float = 0.2
+) -> dict[str, np.ndarray]:
     """Name a PyTorch state dict as `build` names its weights, and turn its arrays to Keras' layout.
 
     Parameters
     ----------
     tensors
         Arrays under the names of the published PyTorch weights (``_conv_stem``, ``_blocks.0._depthwise_conv``, ``_fc``).
-    width, depth
-        As given to `build`.
+    width, depth, dropout
+        As given to `build`; a dropout has no weights.
 
     Returns
     -------

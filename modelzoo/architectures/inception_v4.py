@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from modelzoo.architectures.slim_units import Block, Convolution, Pool, block_scopes, mixed, unit
+from modelzoo.architectures.slim_units import Block, Convolution, Fork, Pool, block_scopes, mixed, unit
 from modelzoo.weights.errors import WeightsError
 from modelzoo.weights.slim import from_slim
 from modelzoo.weights.torch_state import convolution_kernel, dense_kernel
@@ -94,12 +94,12 @@ REDUCTION_B: Block = (
 )
 INCEPTION_C: Block = (
     (Convolution("Conv2d_0a_1x1", 256),),
-    (Convolution("Conv2d_0a_1x1", 384), (Convolution("Conv2d_0b_1x3", 256), Convolution("Conv2d_0c_3x1", 256))),
+    (Convolution("Conv2d_0a_1x1", 384), Fork(Convolution("Conv2d_0b_1x3", 256), Convolution("Conv2d_0c_3x1", 256))),
     (
         Convolution("Conv2d_0a_1x1", 384),
         Convolution("Conv2d_0b_3x1", 448),
         Convolution("Conv2d_0c_1x3", 512),
-        (Convolution("Conv2d_0d_1x3", 256), Convolution("Conv2d_0e_3x1", 256)),
+        Fork(Convolution("Conv2d_0d_1x3", 256), Convolution("Conv2d_0e_3x1", 256)),
     ),
     (Pool("AvgPool_0a_3x3"), Convolution("Conv2d_0b_1x1", 256)),
 )
@@ -236,21 +236,15 @@ def _timm_units() -> Iterator[tuple[str, str]]:
     for position, step in enumerate(STEM):
         yield f"features.{position}", step.name
     for position, (name, block) in enumerate(BLOCKS.items(), start=len(STEM)):
+        alone = name in ("Mixed_3a", "Mixed_5a")
         for number, branch in enumerate(block):
-            convolution = f"{name}_Branch_{number}_"
-            parts = isinstance(branch[-1], tuple) and not isinstance(branch[-1], Convolution | Pool)
+            theirs = f"features.{position}." + ("conv" if alone else f"branch{number}")
+            ours = f"{name}_Branch_{number}_"
+            # A branch of several steps is a list in timm, one of a single step is not; a forked one has a name a step.
+            joint = "" if len(branch) == 1 else "_" if isinstance(branch[-1], Fork) else "."
             for place, step in enumerate(branch):
-                theirs = f"features.{position}.branch{number}"
-                if isinstance(step, Pool):
-                    continue
-                if not isinstance(step, Convolution):
-                    yield from (
-                        (f"{theirs}_{place}{letter}", convolution + part.name)
-                        for letter, part in zip("ab", step, strict=True)
-                    )
-                elif name in ("Mixed_3a", "Mixed_5a"):
-                    yield f"features.{position}.conv", convolution + step.name
-                elif len(branch) == 1:
-                    yield theirs, convolution + step.name
-                else:
-                    yield f"{theirs}{'_' if parts else '.'}{place}", convolution + step.name
+                if isinstance(step, Fork):
+                    yield f"{theirs}_{place}a", ours + step.first.name
+                    yield f"{theirs}_{place}b", ours + step.second.name
+                elif isinstance(step, Convolution):
+                    yield theirs + (joint and f"{joint}{place}"), ours + step.name

@@ -55,9 +55,7 @@ class LocalResponseNormalization(keras.layers.Layer):
     # Read by the geometry of a network: a receptive field passes unchanged.
     pointwise = True
 
-    def __init__(
-        self, depth_radius: int, *, alpha: float, beta: float, bias: float = 1.0, **arguments: Any
-    ) -> None:
+    def __init__(self, depth_radius: int, *, alpha: float, beta: float, bias: float = 1.0, **arguments: Any) -> None:
         super().__init__(**arguments)
         if not isinstance(depth_radius, int) or depth_radius < 0:
             raise ValueError(f"depth_radius is {depth_radius!r}; expected a number of channels, 0 or more")

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from keras import layers
 
-__all__ = ["Block", "Convolution", "Pool", "block_scopes", "mixed", "pool", "unit"]
+__all__ = ["Block", "Convolution", "Fork", "Pool", "block_scopes", "mixed", "pool", "unit"]
 
 EPSILON = 1e-3
 MOMENTUM = 0.9997
@@ -49,8 +49,14 @@ class Pool(NamedTuple):
     padding: str = "same"
 
 
-# Where a branch parts at its end, its last step is a tuple of convolutions that all read the step before.
-Step = Convolution | Pool | tuple[Convolution, ...]
+class Fork(NamedTuple):
+    """Two convolutions that both read the step before: the end of a branch."""
+
+    first: Convolution
+    second: Convolution
+
+
+Step = Convolution | Pool | Fork
 Block = tuple[tuple[Step, ...], ...]
 
 
@@ -79,13 +85,13 @@ def mixed(x: Any, name: str, block: Block) -> Any:
     for number, branch in enumerate(block):
         scope, y = f"{name}_Branch_{number}", x
         for step in branch:
-            if isinstance(step, Convolution):
-                y = unit(y, f"{scope}_{step.name}", step.channels, stride=step.stride, padding=step.padding)
+            if isinstance(step, Fork):
+                ends.append(unit(y, f"{scope}_{step.first.name}", step.first.channels))
+                y = unit(y, f"{scope}_{step.second.name}", step.second.channels)
             elif isinstance(step, Pool):
                 y = pool(y, f"{scope}_{step.name}", stride=step.stride, padding=step.padding)
             else:
-                ends += [unit(y, f"{scope}_{part.name}", part.channels) for part in step[:-1]]
-                y = unit(y, f"{scope}_{step[-1].name}", step[-1].channels)
+                y = unit(y, f"{scope}_{step.name}", step.channels, stride=step.stride, padding=step.padding)
         ends.append(y)
     return layers.Concatenate(name=name)(ends)
 
@@ -96,6 +102,6 @@ def block_scopes(name: str, block: Block) -> Iterator[tuple[str, str]]:
         for step in branch:
             if isinstance(step, Pool):
                 continue
-            for part in (step,) if isinstance(step, Convolution) else step:
+            for part in step if isinstance(step, Fork) else (step,):
                 scope = f"{name}/Branch_{number}/{part.name}"
                 yield scope, scope.replace("/", "_")

@@ -163,8 +163,9 @@ def read_classes(name: str) -> Classes:
     Parameters
     ----------
     name
-        ``"imagenet"``: the 1000 classes of the ImageNet challenge of 2012, in its order
-        (Russakovsky et al., 2015, https://arxiv.org/abs/1409.0575).
+        ``"imagenet"``: the 1000 classes of the ImageNet challenge of 2012, in its customary order, by WordNet id
+        (Russakovsky et al., 2015, https://arxiv.org/abs/1409.0575). ``"imagenet_devkit"``: the same classes in the
+        order of the challenge's development kit, which Google's first networks answer in.
 
     Raises
     ------

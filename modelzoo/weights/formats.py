@@ -53,6 +53,9 @@ FORMATS: Mapping[str, Format] = {
     "keras": Format((".keras", ".h5", ".hdf5"), "keras_file:read_keras", "from_keras", "keras_file:keras_addresses"),
     "tfjs": Format(("model.json",), "tfjs:read_tfjs", "from_keras", "keras_file:keras_names"),
     "tf_checkpoint": Format((".index", ".ckpt"), "tf_checkpoint:read_tf_checkpoint", "from_tf_checkpoint"),
+    "frozen_graph": Format((".pb",), "frozen_graph:read_constants", "from_frozen_graph"),
+    "caffemodel": Format((".caffemodel",), "caffemodel:read_caffemodel", "from_caffe"),
+    "numpy_dict": Format((".npy",), "numpy_dict:read_numpy_dict", "from_numpy_dict"),
     "torch_state": Format((".pth", ".pt", ".bin", ".safetensors"), "torch_state:read_torch_state", "from_torch"),
 }
 

@@ -28,7 +28,7 @@ import pickletools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,6 +42,9 @@ MOST_NESTED = 16
 MOST_VALUES = 1_000_000
 MOST_DIMENSIONS = 32
 LONGEST_NAME = 1000
+# A file may make arrays of one remembered run of bytes as often as it likes.
+MOST_GROWTH = 4
+MOST_GROWTH_BYTES = 256 * 1024 * 1024
 NUMBERS = "biuf"
 
 
@@ -116,7 +119,7 @@ class _Named:
 @dataclass
 class _Dtype:
     code: str
-    order: str = "="
+    order: Literal["<", ">", "|", "="] = "="
 
     def known(self) -> np.dtype:
         if self.code == "O8" or self.code == "O":
@@ -134,7 +137,7 @@ class _Array:
 
 
 def _read_pickle(stream: mmap.mmap, origin: str) -> Any:
-    machine = _Machine(origin)
+    machine = _Machine(origin, room=MOST_GROWTH * stream.size() + MOST_GROWTH_BYTES)
     try:
         for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
             if opcode.name == "STOP":
@@ -148,8 +151,9 @@ def _read_pickle(stream: mmap.mmap, origin: str) -> Any:
 
 
 class _Machine:
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, *, room: int) -> None:
         self.origin = origin
+        self.room = room
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.played = 0
@@ -232,11 +236,11 @@ class _Machine:
             self.stack.append(_Array())
         elif named.role == "buffer" and len(arguments) == 4:
             content, dtype, shape, order = arguments
-            self.stack.append(_Array(_array(content, dtype, shape, order == "F")))
+            self.stack.append(_Array(self.array(content, dtype, shape, is_fortran=order == "F")))
         elif named.role == "dtype" and arguments and isinstance(arguments[0], str):
             self.stack.append(_Dtype(arguments[0]))
         elif named.role == "scalar" and len(arguments) == 2:
-            self.stack.append(_array(arguments[1], arguments[0], (), False).item())
+            self.stack.append(self.array(arguments[1], arguments[0], ()).item())
         elif named.role == "encode" and len(arguments) == 2 and isinstance(arguments[0], str):
             # How Python 3 writes bytes for a reader of Python 2.
             self.stack.append(arguments[0].encode("latin-1"))
@@ -256,27 +260,31 @@ class _Machine:
         if len(state) != 5:
             raise ValueError("an array without shape, dtype and numbers")
         _, shape, dtype, is_fortran, content = state
-        array.value = _array(content, dtype, shape, bool(is_fortran))
+        array.value = self.array(content, dtype, shape, is_fortran=bool(is_fortran))
 
-
-def _array(content: Any, dtype: Any, shape: Any, is_fortran: bool) -> Any:
-    if not isinstance(dtype, _Dtype):
-        raise ValueError("an array without its dtype")
-    if not isinstance(shape, tuple) or len(shape) > MOST_DIMENSIONS or not all(_is_count(n) for n in shape):
-        raise ValueError("an array whose shape is no tuple of numbers")
-    known = dtype.known()
-    if known.hasobject:
-        if not isinstance(content, list) or len(content) != math.prod(shape):
-            raise ValueError("an array of objects without its objects")
-        return content[0] if shape == () else content
-    if isinstance(content, str):
-        # Python 2 had one type for texts and bytes; the opcodes of it are read as latin-1, which loses nothing.
-        content = content.encode("latin-1")
-    if not isinstance(content, bytes | bytearray) or len(content) != math.prod(shape) * known.itemsize:
-        held = f"{len(content):,} bytes" if isinstance(content, bytes | bytearray) else f"a {type(content).__name__}"
-        raise ValueError(f"an array of shape {shape} and {known} holds {held}")
-    array = np.ndarray(shape, known, content, order="F" if is_fortran else "C")
-    return np.array(array, dtype=known.newbyteorder("="), order="C")
+    def array(self, content: Any, dtype: Any, shape: Any, *, is_fortran: bool = False) -> Any:
+        if not isinstance(dtype, _Dtype):
+            raise ValueError("an array without its dtype")
+        if not isinstance(shape, tuple) or len(shape) > MOST_DIMENSIONS or not all(_is_count(n) for n in shape):
+            raise ValueError("an array whose shape is no tuple of numbers")
+        known = dtype.known()
+        if known.hasobject:
+            if not isinstance(content, list) or len(content) != math.prod(shape):
+                raise ValueError("an array of objects without its objects")
+            return content[0] if shape == () else content
+        if isinstance(content, str):
+            # Python 2 had one type for texts and bytes; its opcodes are read as latin-1, which loses nothing.
+            content = content.encode("latin-1")
+        if not isinstance(content, bytes | bytearray) or len(content) != math.prod(shape) * known.itemsize:
+            held = (
+                f"{len(content):,} bytes" if isinstance(content, bytes | bytearray) else f"a {type(content).__name__}"
+            )
+            raise ValueError(f"an array of shape {shape} and {known} holds {held}")
+        self.room -= len(content)
+        if self.room < 0:
+            raise ValueError("arrays that take many times the bytes of the file")
+        stored = np.ndarray(shape, known, content, order="F" if is_fortran else "C")
+        return np.array(stored, dtype=known.newbyteorder("="), order="C")
 
 
 def _is_count(value: Any) -> bool:

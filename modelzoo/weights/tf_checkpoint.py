@@ -100,13 +100,16 @@ def read_tf_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
 
     origin = str(found)
     prefix = origin.removesuffix(INDEX)
-    # TensorFlow's reader throws plain RuntimeErrors and ValueErrors as well, depending on where the damage lies.
+    # Depending on where the damage lies, TensorFlow's reader throws plain Python errors as well as its own.
+    damage = (errors.OpError, RuntimeError, ValueError, IndexError)
     try:
         reader = NewCheckpointReader(prefix)
         shapes = reader.get_variable_to_shape_map()
         dtypes = reader.get_variable_to_dtype_map()
-    except (errors.OpError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{origin}: no TensorFlow checkpoint, or truncated or damaged ({_first_line(error)})") from None
+    except damage as error:
+        raise WeightsError(
+            f"{origin}: no TensorFlow checkpoint, or truncated or damaged ({_first_line(error)})"
+        ) from None
     names = sorted(name for name in shapes if name != OBJECT_GRAPH)
     if not names:
         raise WeightsError(f"{origin}: a checkpoint without any variable")
@@ -117,7 +120,7 @@ def read_tf_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
     for name in names:
         try:
             array = np.asarray(reader.get_tensor(name))
-        except (errors.OpError, RuntimeError, ValueError) as error:
+        except damage as error:
             raise WeightsError(f"{origin}: damaged: {name!r} cannot be read ({_first_line(error)})") from None
         arrays[name] = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
     return arrays

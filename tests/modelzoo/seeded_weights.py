@@ -15,7 +15,7 @@ import numpy as np
 
 FIXTURES = Path(__file__).parent / "fixtures"
 POSITIVE = ("moving_variance", "running_var")
-AROUND_ONE = ("gamma", "bn.weight")
+AROUND_ONE = ("gamma", "bn.weight", "bn_sep_1.weight", "bn_sep_2.weight")
 AROUND_ZERO = ("beta", "biases", "bias", "moving_mean", "running_mean")
 
 
@@ -54,7 +54,11 @@ def write_scores(
     """Write a fixture; the reference environments do, no test does."""
     lines = [f"{tensor} {'x'.join(map(str, shape))}" for tensor, shape in shapes.items()]
     np.savez_compressed(
-        FIXTURES / f"{name}.npz", tensors=np.array(lines), seed=seed, pictures=pictures, logits=logits.astype(np.float32)
+        FIXTURES / f"{name}.npz",
+        tensors=np.array(lines),
+        seed=seed,
+        pictures=pictures,
+        logits=logits.astype(np.float32),
     )
 
 

@@ -93,6 +93,17 @@ def test_channel_order_scale_and_offset_are_applied():
     assert net.activations(red, "mean").tolist() == [[-1.0, -2.0, 252.0]]
 
 
+def test_a_network_of_one_channel_sees_the_luminance():
+    image = keras.Input((8, 8, 1), name="image")
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="mean")(image), name="grey")
+    net = dc.load(model, input=(0, 10))
+    assert float(net.activations(np.full((8, 8, 3), 0.5, np.float32), "mean")[0, 0]) == pytest.approx(5.0, rel=1e-3)
+    assert float(net.activations(np.full((8, 8), 0.5, np.float32), "mean")[0, 0]) == pytest.approx(5.0, rel=1e-3)
+    green = np.zeros((8, 8, 3), np.float32)
+    green[..., 1] = 1.0
+    assert float(net.activations(green, "mean")[0, 0]) == pytest.approx(5.87)
+
+
 def test_random_weights_on_request():
     keras.utils.set_random_seed(0)
     net = dc.load("EfficientNetLite0", weights=None)
