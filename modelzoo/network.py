@@ -30,7 +30,7 @@ from modelzoo.graph import Graph, GraphError, Node, Shape, read_graph
 from modelzoo.inputs.pictures import images as read_images
 from modelzoo.inventory import Layer, LayerTable, is_layer, list_layers
 from modelzoo.labels import Classes, read_classes
-from modelzoo.predictions import Predictions, label_of, names_of
+from modelzoo.predictions import Predictions, names_of
 from modelzoo.weights.errors import WeightsError
 
 __all__ = ["Network"]
@@ -171,7 +171,12 @@ class Network:
 
     def class_label(self, index: int) -> str:
         """Name of the class an output stands for; its index as text where there are no names."""
-        return label_of(index - self.card.output.first_class, None if self.classes is None else self.classes.names)
+        before = self.card.output.first_class
+        if self.classes is None:
+            return str(index)
+        if index < before:
+            return "background"
+        return self.classes[index - before] if index - before < len(self.classes) else str(index)
 
     def read(self, pictures: Any) -> np.ndarray:
         """Give one or many pictures as a batch of the network's own size.

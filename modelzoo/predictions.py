@@ -9,7 +9,6 @@ Values are kept for every class; the names and the order are for reading.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,11 +116,6 @@ class Predictions:
         else:
             raise ValueError(f"cannot save predictions as {path.suffix!r}; expected .csv, .npz, .png or .html")
         return path
-
-
-def label_of(index: int, names: Sequence[str] | None) -> str:
-    """Name a class, or give its number as text where there are no names."""
-    return str(index) if names is None or not 0 <= index < len(names) else names[index]
 
 
 def names_of(pictures: Any, n: int) -> tuple[str, ...]:

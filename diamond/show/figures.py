@@ -78,8 +78,13 @@ def heatmap_figure(found: SpatialAttribution) -> Figure:
     figure = Figure(figsize=(6.4, 3.5), layout="constrained")
     plain, covered = figure.subplots(1, 2)
     height, width = found.picture.shape[:2]
-    for panel, title in ((plain, found.image), (covered, f"{found.layer}: {found.question}")):
-        panel.imshow(found.picture)
+    # In grey beneath the heatmap: an orange cup would pass for a hot one.
+    grey = np.repeat(found.picture.mean(axis=-1, keepdims=True), 3, axis=-1)
+    for panel, picture, title in (
+        (plain, found.picture, found.image),
+        (covered, grey, f"{found.layer}: {found.question}"),
+    ):
+        panel.imshow(picture)
         panel.set_title(title, fontsize=9)
         panel.axis("off")
     covered.imshow(overlay(found.heatmap, (height, width)))

@@ -233,8 +233,8 @@ def _classifier(field: str, array: np.ndarray, background: bool) -> dict[str, np
 
 def _timm_units() -> Iterator[tuple[str, str]]:
     """Give ``(module in timm, convolution here)`` for every unit."""
-    for position, step in enumerate(STEM):
-        yield f"features.{position}", step.name
+    for position, stem in enumerate(STEM):
+        yield f"features.{position}", stem.name
     for position, (name, block) in enumerate(BLOCKS.items(), start=len(STEM)):
         alone = name in ("Mixed_3a", "Mixed_5a")
         for number, branch in enumerate(block):

@@ -27,8 +27,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from modelzoo.weights.slim import from_slim
-from modelzoo.weights.torch_state import convolution_kernel, dense_kernel, depthwise_kernel
+from modelzoo.architectures.nasnet_units import Unit, from_slim_units, from_torch_units
 
 __all__ = ["build", "from_tf_checkpoint", "from_torch"]
 
@@ -123,9 +122,6 @@ def from_tf_checkpoint(
 ) -> dict[str, np.ndarray]:
     """Name the arrays of a TF-slim checkpoint as `build` names its weights.
 
-    The published checkpoints come straight from training: beside each variable stand its moving average and what the
-    optimizer kept. The variables themselves are taken, as TF-slim's own evaluation of them does.
-
     Parameters
     ----------
     arrays
@@ -144,7 +140,7 @@ def from_tf_checkpoint(
     WeightsError
         Where two arrays come to one name.
     """
-    return from_slim(arrays, {unit.slim: unit.layer for unit in _units(filters, cells)}, skip=("aux_",))
+    return from_slim_units(arrays, _units(filters, cells))
 
 
 def from_torch(
@@ -172,34 +168,7 @@ def from_torch(
     WeightsError
         Where a kernel has not as many axes as its layer's.
     """
-    fields = {
-        unit.torch + suffix: (f"{unit.layer}/{variable}", turn)
-        for unit in _units(filters, cells)
-        for suffix, variable, turn in TORCH_FIELDS[unit.kind]
-    }
-    renamed = {}
-    for name, array in tensors.items():
-        if name.endswith(".num_batches_tracked"):
-            continue
-        address, turn = fields.get(name, (name, None))
-        renamed[address] = array if turn is None else turn(array)
-    return _with_background(renamed)
-
-
-TORCH_FIELDS: Mapping[str, tuple[tuple[str, str, Any], ...]] = {
-    "convolution": ((".weight", "kernel", convolution_kernel),),
-    "separable": (
-        (".depthwise_conv2d.weight", "depthwise_kernel", depthwise_kernel),
-        (".pointwise_conv2d.weight", "pointwise_kernel", convolution_kernel),
-    ),
-    "normalisation": (
-        (".weight", "gamma", None),
-        (".bias", "beta", None),
-        (".running_mean", "moving_mean", None),
-        (".running_var", "moving_variance", None),
-    ),
-    "dense": ((".weight", "kernel", dense_kernel), (".bias", "bias", None)),
-}
+    return _with_background(from_torch_units(tensors, _units(filters, cells)))
 
 
 def _with_background(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -292,45 +261,37 @@ def _normalised(x: Any, name: str) -> Any:
     return layers.BatchNormalization(epsilon=1e-3, momentum=0.9997, name=name)(x)
 
 
-class _Unit(NamedTuple):
-    """A layer with weights: TF-slim's scope, timm's module, and its kind, a key of `TORCH_FIELDS`."""
-
-    slim: str
-    torch: str
-    kind: str
-
-    @property
-    def layer(self) -> str:
-        return "logits" if self.kind == "dense" else self.slim.replace("/", "_")
-
-
-def _units(filters: int, cells: int) -> Iterator[_Unit]:
-    yield _Unit("conv0", "conv_0.conv", "convolution")
-    yield _Unit("conv0_bn", "conv_0.bn", "normalisation")
+def _units(filters: int, cells: int) -> Iterator[Unit]:
+    yield _unit("conv0", "conv_0.conv", "convolution")
+    yield _unit("conv0_bn", "conv_0.bn", "normalisation")
     for cell in _cells(filters, cells):
         yield from _cell_units(cell)
-    yield _Unit("final_layer/FC", "last_linear", "dense")
+    yield Unit("final_layer/FC", "last_linear", "logits", "dense")
 
 
-def _cell_units(cell: _Cell) -> Iterator[_Unit]:
+def _unit(slim: str, torch: str, kind: str) -> Unit:
+    return Unit(slim, torch, slim.replace("/", "_"), kind)
+
+
+def _cell_units(cell: _Cell) -> Iterator[Unit]:
     name = cell.name
-    yield _Unit(f"{name}/1x1", f"{name}.conv_1x1.conv", "convolution")
-    yield _Unit(f"{name}/beginning_bn", f"{name}.conv_1x1.bn", "normalisation")
+    yield _unit(f"{name}/1x1", f"{name}.conv_1x1.conv", "convolution")
+    yield _unit(f"{name}/beginning_bn", f"{name}.conv_1x1.bn", "normalisation")
     if cell.previous == "projection":
-        yield _Unit(f"{name}/prev_1x1", f"{name}.conv_prev_1x1.conv", "convolution")
-        yield _Unit(f"{name}/prev_bn", f"{name}.conv_prev_1x1.bn", "normalisation")
+        yield _unit(f"{name}/prev_1x1", f"{name}.conv_prev_1x1.conv", "convolution")
+        yield _unit(f"{name}/prev_bn", f"{name}.conv_prev_1x1.bn", "normalisation")
     if cell.previous == "reduction":
-        yield _Unit(f"{name}/path1_conv", f"{name}.conv_prev_1x1.path_1.conv", "convolution")
-        yield _Unit(f"{name}/path2_conv", f"{name}.conv_prev_1x1.path_2.conv", "convolution")
-        yield _Unit(f"{name}/final_path_bn", f"{name}.conv_prev_1x1.final_path_bn", "normalisation")
+        yield _unit(f"{name}/path1_conv", f"{name}.conv_prev_1x1.path_1.conv", "convolution")
+        yield _unit(f"{name}/path2_conv", f"{name}.conv_prev_1x1.path_2.conv", "convolution")
+        yield _unit(f"{name}/final_path_bn", f"{name}.conv_prev_1x1.final_path_bn", "normalisation")
     for number, halves in enumerate(SUMS):
         for side, half in zip(SIDES, halves, strict=True):
             slim, torch = f"{name}/comb_iter_{number}/{side}", f"{name}.comb_iter_{number}_{side}"
             if half.kind == "separable":
                 for step in (1, 2):
                     window = f"{half.size}x{half.size}_{step}"
-                    yield _Unit(f"{slim}/separable_{window}", f"{torch}.separable_{step}", "separable")
-                    yield _Unit(f"{slim}/bn_sep_{window}", f"{torch}.bn_sep_{step}", "normalisation")
+                    yield _unit(f"{slim}/separable_{window}", f"{torch}.separable_{step}", "separable")
+                    yield _unit(f"{slim}/bn_sep_{window}", f"{torch}.bn_sep_{step}", "normalisation")
             elif _is_foreign(half, cell) or (half.kind == "identity" and cell.stride == 2):
-                yield _Unit(f"{slim}/1x1", f"{torch}.conv", "convolution")
-                yield _Unit(f"{slim}/bn_1", f"{torch}.bn", "normalisation")
+                yield _unit(f"{slim}/1x1", f"{torch}.conv", "convolution")
+                yield _unit(f"{slim}/bn_1", f"{torch}.bn", "normalisation")

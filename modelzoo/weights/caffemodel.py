@@ -88,16 +88,16 @@ def read_caffemodel(path: str | Path) -> dict[str, np.ndarray]:
         raise WeightsError(f"no file {path}; expected a .caffemodel file")
     if not path.stat().st_size:
         raise WeightsError(f"{path}: empty (0 bytes)")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        if b"layer" in mapped[:4096] and b"{" in mapped[:4096] and _is_text(mapped[:4096]):
-            raise WeightsError(f"{path}: a network's description in text; its weights are in a .caffemodel file")
-        message = memoryview(mapped)
-        try:
-            arrays = _arrays(message)
-        except (_DamagedError, UnicodeDecodeError) as error:
-            raise WeightsError(f"{path}: truncated, damaged, or no .caffemodel file: {error}") from None
-        finally:
-            message.release()
+    with path.open("rb") as file:
+        # Never closed by hand: the error of a damaged file still holds views of it.
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    start = mapped[:4096]
+    if b"layer" in start and b"{" in start and _is_text(start):
+        raise WeightsError(f"{path}: a network's description in text; its weights are in a .caffemodel file")
+    try:
+        arrays = _arrays(memoryview(mapped))
+    except (_DamagedError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: truncated, damaged, or no .caffemodel file: {error}") from None
     if not arrays:
         raise WeightsError(f"{path}: holds no weights; expected the layers of a trained Caffe network")
     return arrays

@@ -28,24 +28,23 @@ from modelzoo.weights.errors import WeightsError
 
 __all__ = ["from_slim", "trained_only"]
 
-SHADOW = "/ExponentialMovingAverage"
-# What an optimizer keeps beside each variable, as TensorFlow 1 names it.
-SLOTS = ("Adadelta", "Adagrad", "Adam", "Adam_1", "Ftrl", "Ftrl_1", "Momentum", "RMSProp", "RMSProp_1", "RMSProp_2")
+# What TensorFlow 1 keeps beside each variable: an optimizer's slots, and the average over the steps of training.
+BESIDE = (
+    *("Adadelta", "Adagrad", "Adam", "Adam_1", "Ftrl", "Ftrl_1", "Momentum", "RMSProp", "RMSProp_1", "RMSProp_2"),
+    "ExponentialMovingAverage",
+)
 COUNTERS = ("global_step", "beta1_power", "beta2_power", "train_op/beta1_power", "train_op/beta2_power")
 NORMALISATION = "BatchNorm"
 NORMALISATION_FIELDS = ("beta", "gamma", "moving_mean", "moving_variance")
 
 
-def trained_only(arrays: Mapping[str, np.ndarray], *, averaged: bool = False) -> dict[str, np.ndarray]:
+def trained_only(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Leave out what training keeps beside the weights, by name.
 
     Parameters
     ----------
     arrays
         A checkpoint's arrays by name.
-    averaged
-        Whether a variable takes the value of its moving average over the steps of training, where the checkpoint has
-        one: TF-slim's NASNet and PNASNet were published for use with the averages. Otherwise the averages go as well.
 
     Returns
     -------
@@ -55,10 +54,10 @@ def trained_only(arrays: Mapping[str, np.ndarray], *, averaged: bool = False) ->
     kept = {}
     for name, array in arrays.items():
         variable, _, last = name.rpartition("/")
-        # A slot stands below the variable it belongs to; a layer may be called "Adam" all the same.
-        if name in COUNTERS or (last in SLOTS and variable in arrays) or name.endswith(SHADOW):
+        # A slot or average stands below the variable it belongs to; a layer may be called "Adam" all the same.
+        if name in COUNTERS or (last in BESIDE and variable in arrays):
             continue
-        kept[name] = arrays.get(name + SHADOW, array) if averaged else array
+        kept[name] = array
     return kept
 
 
@@ -68,7 +67,6 @@ def from_slim(
     *,
     dense: Collection[str] = (),
     skip: Collection[str] = (),
-    averaged: bool = False,
 ) -> dict[str, np.ndarray]:
     """Name a TF-slim checkpoint's arrays as Keras does, and turn their layout.
 
@@ -83,21 +81,19 @@ def from_slim(
         Layers that are dense in Keras: ``(height, width, input, output)`` becomes ``(height * width * input, output)``.
     skip
         Beginnings of names that the network leaves out on purpose, such as ``"InceptionV4/AuxLogits/"``.
-    averaged
-        As for `trained_only`.
 
     Returns
     -------
     dict
         ``{"Conv2d_2b_1x1/kernel": array, ...}``. An array that belongs to no layer keeps its own name, so that it is
-        found. Step counters, optimizer slots and unused moving averages are left out.
+        found. Step counters, optimizer slots and moving averages are left out.
 
     Raises
     ------
     WeightsError
         Where two arrays come to one name, or the kernel of a dense layer has no two axes to make of it.
     """
-    trained = trained_only(arrays, averaged=averaged)
+    trained = trained_only(arrays)
     renamed: dict[str, np.ndarray] = {}
     for name, array in trained.items():
         if name.startswith(tuple(skip)):

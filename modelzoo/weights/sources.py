@@ -13,8 +13,10 @@ nonsense; worse, opening may already be the attack. So a file is first *located*
 at its address, where the user put it), then *checked* by size and hash, and only then handed to a reader.
 
 The cache is ``$DIAMOND_CACHE/weights``, or the user's cache folder where the variable is not set; weights of Keras'
-applications lie where Keras itself keeps them, so that neither fetches what the other has. A machine without internet is served by a file that someone places there; the error says where. Size and hash are those of the
-weight file itself: for a member of an archive, of the member. No package is imported to find a file inside it.
+applications lie where Keras itself keeps them, so that neither fetches what the other has. A machine without internet
+is served by a file that someone places there; the error says where. Size and hash are those of the weight file
+itself: for a member of an archive, of the member. With the ``.index`` of a TensorFlow checkpoint come the
+``.data-...`` files that belong to it. No package is imported to find a file inside it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import re
 import tarfile
 import tempfile
 import urllib.parse
@@ -239,16 +242,23 @@ def _download(source: WeightSource, path: Path, name: str) -> None:
     # Whatever happens on the way happens beside the place: only a whole, checked file is ever renamed onto it.
     with folder as beside:
         fetched = _fetched(source, Path(beside), path, name)
+        numbers: list[Path] = []
         if source.member is not None:
-            member = Path(beside) / "member"
-            _extract(fetched, source.member, member, source)
-            fetched = member
+            archive, fetched = fetched, Path(beside) / "member"
+            names = _member_names(archive, source)
+            _extract(archive, _member(names, source.member, source), fetched, source, source.size_bytes or MOST_BYTES)
+            for number in _numbers_beside(names, source.member):
+                numbers.append(Path(beside) / PurePosixPath(number).name)
+                _extract(archive, number, numbers[-1], source, MOST_BYTES)
         difference = _difference(fetched, source)
         if difference:
             raise WeightsError(
                 f"what {source.url} sent is no weight file of {name}, and was thrown away: {difference}. "
                 f"Try again; or place the right file here: {path}"
             )
+        # The index of a checkpoint comes last: where it is in place, its numbers are.
+        for number_file in numbers:
+            os.replace(number_file, path.with_name(number_file.name))
         os.replace(fetched, path)
 
 
@@ -291,29 +301,49 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _extract(archive: Path, member: str, target: Path, source: WeightSource) -> None:
-    # Only this one member is read, and it is written where we say: a path or a link in the archive leads nowhere.
-    most = MOST_BYTES if source.size_bytes is None else source.size_bytes
-    try:
+def _member_names(archive: Path, source: WeightSource) -> list[str]:
+    with _opening(source):
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                names = opened.namelist()
-                with opened.open(_member(names, member, source)) as stream:
-                    _copy(stream, target, most, source)
-        elif tarfile.is_tarfile(archive):
+                return opened.namelist()
+        if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as packed:
-                entry = packed.getmember(_member([e.name for e in packed if e.isfile()], member, source))
-                content = packed.extractfile(entry)
-                if content is None:
-                    raise WeightsError(f"{source.url}: its member {member!r} is no file")
-                with content:
-                    _copy(content, target, most, source)
-        else:
-            raise WeightsError(f"{source.url} sent {archive.stat().st_size:,} bytes that are no zip or tar archive")
+                return [entry.name for entry in packed if entry.isfile()]
+    raise WeightsError(f"{source.url} sent {archive.stat().st_size:,} bytes that are no zip or tar archive")
+
+
+def _extract(archive: Path, name: str, target: Path, source: WeightSource, most: int) -> None:
+    # Only this one member is read, and it is written where we say: a path or a link in the archive leads nowhere.
+    with _opening(source):
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened, opened.open(name) as stream:
+                _copy(stream, target, most, source)
+            return
+        with tarfile.open(archive) as packed:
+            content = packed.extractfile(packed.getmember(name))
+            if content is None:
+                raise WeightsError(f"{source.url}: its member {name!r} is no file")
+            with content:
+                _copy(content, target, most, source)
+
+
+@contextmanager
+def _opening(source: WeightSource) -> Iterator[None]:
+    try:
+        yield
     except WeightsError:
         raise
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise WeightsError(f"{source.url}: the archive is truncated or damaged ({error}); try again") from None
+
+
+def _numbers_beside(names: list[str], member: str) -> list[str]:
+    """Members with the numbers of a TensorFlow checkpoint, where `member` is its index: the one is useless alone."""
+    if not member.endswith(".index"):
+        return []
+    prefix = re.escape(str(PurePosixPath(member)).removesuffix(".index"))
+    part = re.compile(prefix + r"\.data-\d{5}-of-\d{5}")
+    return [name for name in names if part.fullmatch(str(PurePosixPath(name)))]
 
 
 def _member(names: list[str], member: str, source: WeightSource) -> str:

@@ -1,0 +1,137 @@
+"""What holds for every network of the zoo, whoever built it."""
+
+import importlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from modelzoo.inventory import is_layer
+from modelzoo.network import Network
+from modelzoo.registry import cards
+
+CLASSES = 12
+# What holds at a small size holds at the published one; below these the last layers would have no place left.
+SMALL = {"AlexNet": 99, "VGG16": 32, "VGG19": 32}
+SMALL |= dict.fromkeys(["InceptionV3", "InceptionV4", "InceptionResnetV2"], 107)
+GIANTS = ("InceptionResnetV2", "NasnetLarge", "PnasnetLarge", "ResnetV1_152", "VGG19")
+LUCID = json.loads((Path(__file__).parent / "fixtures" / "lucid_zoo.json").read_text())
+
+
+def every_card():
+    for name in cards():
+        yield pytest.param(name, marks=[pytest.mark.slow] if name in GIANTS else [], id=name)
+
+
+def small_network(name):
+    """Build a network for few classes and small pictures, its weights random and its batch norms not idle."""
+    card, size = cards()[name], SMALL.get(name, 96)
+    module = importlib.import_module(f"modelzoo.architectures.{card.architecture}")
+    keras.utils.set_random_seed(0)
+    shape = (size, size, card.input.channels)
+    model = module.build(**card.options, input_shape=shape, classes=CLASSES, name=name.lower())
+    card = replace(
+        card,
+        input=replace(card.input, height=size, width=size),
+        output=replace(card.output, size=CLASSES, classes=None, first_class=0),
+    )
+    return Network.of(model, card, weights="random")
+
+
+@pytest.fixture(params=every_card(), scope="module")
+def net(request):
+    yield small_network(request.param)
+    keras.utils.clear_session()
+
+
+@pytest.fixture(scope="module")
+def picture(net):
+    return np.random.default_rng(0).random((1, net.input.height, net.input.width, 3), dtype=np.float32)
+
+
+def test_it_gives_one_score_a_class(net, picture):
+    found = net.predict(picture, top=3)
+    assert found.logits.shape == (1, CLASSES)
+    assert found.classes.shape == (1, 3)
+    assert np.isfinite(found.logits).all()
+    assert np.asarray(net.model(net.preprocess(picture), training=False)).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_its_table_is_complete_and_in_network_order(net):
+    listed = {id(node.operation) for node in net.graph if is_layer(node)}
+    assert {id(layer) for layer in net.model.layers} - listed == {id(net.graph.nodes[0].operation)}
+    assert [layer.position for layer in net.layers] == list(range(len(net.layers)))
+    assert all(ref.node < node.index for node in net.graph for ref in node.inputs)
+    assert len(set(net.layers.names)) == len(net.layers)
+    places = [net.layers[name].position for name in net.landmarks]
+    assert places == sorted(places)
+    assert len(set(places)) == len(net.landmarks) > 0
+    assert net.layers[net.output_layer].channels == CLASSES
+
+
+def test_every_layer_with_space_knows_what_it_sees(net):
+    for layer in net.layers:
+        if layer.is_spatial:
+            assert layer.receptive_field_px is not None, layer.name
+            assert all(map(math.isfinite, layer.receptive_field_px)), layer.name
+            assert layer.stride_px is not None
+
+
+def test_cut_at_any_landmark_it_answers_as_the_whole(net, picture):
+    nodes = [net.node(name) for name in net.landmarks]
+    whole = net.forward(picture, [*nodes, net.graph.nodes[net.graph.outputs[0].node]])
+    for node, expected in zip(nodes, whole[:-1], strict=True):
+        [alone] = net.forward(picture, [node])
+        np.testing.assert_array_equal(np.asarray(alone), np.asarray(expected), err_msg=node.address)
+
+
+def test_from_every_landmark_a_gradient_reaches_the_picture(net, picture):
+    nodes = [net.node(name) for name in net.landmarks]
+    pixels = tf.constant(picture)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(pixels)
+        activations = net.forward(pixels, nodes)
+        scores = [tf.reduce_mean(values[..., : values.shape[-1] // 2]) for values in activations]
+    for node, score in zip(nodes, scores, strict=True):
+        gradient = np.asarray(tape.gradient(score, pixels))
+        assert np.isfinite(gradient).all(), node.address
+        assert np.abs(gradient).max() > 0, node.address
+
+
+def test_saved_and_loaded_it_answers_the_same(net, picture, tmp_path):
+    net.model.save(tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras", compile=False)
+    (tmp_path / "net.keras").unlink()
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in net.model.layers]
+    values = net.preprocess(picture)
+    np.testing.assert_array_equal(loaded(values, training=False), net.model(values, training=False))
+    assert all(np.array_equal(a, b) for a, b in zip(loaded.get_weights(), net.model.get_weights(), strict=True))
+
+
+def test_lucids_layers_are_as_deep_here(net):
+    theirs, width = LUCID.get(net.name), net.card.output.size
+    for name, ours in net.card.lucid.items():
+        # The classifier was built for fewer classes; that the card has as many as Lucid is asked below.
+        depth = width if ours == net.output_layer else theirs["layers"][name]
+        assert net.layers[ours].channels == depth, name
+
+
+@pytest.mark.parametrize("name", [name for name in cards() if name in LUCID])
+def test_where_a_card_differs_from_lucid_it_says_so(name):
+    card, theirs = cards()[name], LUCID[name]
+    assert (card.input.height, card.input.width) == tuple(theirs["size"])
+    assert set(card.lucid) <= set(theirs["layers"])
+    for layer, ours in card.lucid.items():
+        if ours == card.output.layer:
+            assert card.output.size == theirs["layers"][layer]
+    low, high = (list(map(float, end)) for end in theirs["value_range"])
+    ours = [list(ends) for ends in zip(*((o, o + s) for s, o in card.input.per_channel), strict=True)]
+    same_values = np.allclose(ours, [low, high], atol=1e-3) and (card.input.channel_order == "BGR") == theirs["bgr"]
+    if set(card.lucid) != set(theirs["layers"]) or not same_values:
+        assert card.remark is not None
+        assert "Lucid" in card.remark
