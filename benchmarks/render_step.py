@@ -18,7 +18,7 @@ import tensorflow as tf
 
 import diamond as dc
 from diamond.features.recipes import read_recipe
-from diamond.features.render import Renderer
+from diamond.features.renderer import Renderer
 
 STEPS = 16
 

@@ -8,10 +8,26 @@ from .attribution.channels import channel_attribution as channel_attribution
 from .attribution.spatial import SpatialAttribution as SpatialAttribution
 from .attribution.spatial import spatial_attribution as spatial_attribution
 from .features.objectives import Objective as Objective
+from .features.objectives import align as align
+from .features.objectives import alpha as alpha
+from .features.objectives import blur as blur
 from .features.objectives import channel as channel
+from .features.objectives import deepdream as deepdream
+from .features.objectives import direction as direction
+from .features.objectives import direction_neuron as direction_neuron
+from .features.objectives import diversity as diversity
+from .features.objectives import group as group
+from .features.objectives import interpolate as interpolate
+from .features.objectives import invert_towards as invert_towards
+from .features.objectives import l1 as l1
+from .features.objectives import l2 as l2
+from .features.objectives import logit as logit
+from .features.objectives import neuron as neuron
+from .features.objectives import peak as peak
+from .features.objectives import total_variation as total_variation
 from .features.recipes import Recipe as Recipe
-from .features.render import RenderError as RenderError
 from .features.render import render as render
+from .features.renderer import RenderError as RenderError
 from .features.rendering import Rendering as Rendering
 from .pregenerate.local import spritemap as spritemap
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from modelzoo.attributes import Description, describe
 from modelzoo.graph import Graph, Node, Shape
 
-__all__ = ["AxisView", "View", "propagate"]
+__all__ = ["AxisView", "View", "least_size", "propagate"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,37 @@ def propagate(graph: Graph, shapes: Mapping[int, Shape] | None = None) -> dict[i
         shape_of = [known[ref.node] for ref in node.inputs]
         views[node.index] = _after(node, describe(node), before, shape_of, known[node.index])
     return views
+
+
+def least_size(graph: Graph, node: Node) -> tuple[int, int]:
+    """Give the smallest picture, ``(height, width)`` in pixels, at which a node has at least one value.
+
+    Counted backwards from one value: a window that may not leave the picture needs its whole span, any other one
+    place. A layer made for one size of picture (behind a flattening) needs that size, which is not counted here.
+    """
+    needed = {each.index: [1, 1] for each in graph.ancestors([node])}
+    for each in reversed(graph.ancestors([node])):
+        what = describe(each)
+        for axis in range(2):
+            need = _needed_before(what, needed[each.index][axis], axis)
+            for ref in each.inputs:
+                needed[ref.node][axis] = max(needed[ref.node][axis], need)
+    inputs = [needed[ref.node] for ref in graph.inputs if ref.node in needed]
+    return max(n[0] for n in inputs), max(n[1] for n in inputs)
+
+
+def _needed_before(what: Description, need: int, axis: int) -> int:
+    op = what["op"]
+    if op in ("convolution", "pooling") and axis < len(what["kernel"]):
+        kernel, stride, dilation = (what[name][axis] for name in ("kernel", "stride", "dilation"))
+        span = (kernel - 1) * dilation + 1 if what["padding"] == "valid" else 1
+        return int((need - 1) * stride + span)
+    if op in ("pad", "crop") and axis < len(what["sides"]):
+        both = sum(what["sides"][axis])
+        return max(1, need - both if op == "pad" else need + both)
+    if op in ("global_pooling", "flatten", "reduce", "transposed_convolution", "upsample"):
+        return 1
+    return need
 
 
 def _after(

@@ -4,70 +4,261 @@ Gradient ascent on pixels ends in noise that excites the network and tells a per
 the image, each frequency scaled by how strong it is in natural pictures, the same ascent moves all scales at the same
 pace and the noise never comes up::
 
-    >>> spectrum = fourier_noise((128, 128), streams)
-    >>> pictures = fourier_pictures(spectrum, (128, 128), decay=1.0)
+    >>> image = Fourier()
+    >>> state = image.draw((128, 128), 3, streams)           # once, from a stream of random numbers an image
+    >>> planes = image.develop(state, (128, 128), 3)         # at every step; (batch, 3, 128, 128)
 
-A spectrum is *drawn* once, from a stream of random numbers an image, and *developed* into pictures at every step.
+A *state* is a tuple of arrays, the batch first: what the optimiser changes. *Planes* are decorrelated colour (see
+`diamond.features.color`), one plane of a spectrogram, and last, where there is one, the alpha channel.
 
-Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017.
+Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill 2017); Mordvintsev et al., "Differentiable Image
+Parameterizations" (Distill 2018); Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude
+Constrained Optimization" (NeurIPS 2023).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from diamond.features.color import recolour
-
-__all__ = ["fourier_noise", "fourier_pictures"]
+__all__ = ["Cppn", "Fourier", "Laplacian", "Phase", "Pixels", "Shared", "image_from_dict", "image_to_dict"]
 
 Size = tuple[int, int]
+State = tuple[Any, ...]
+Streams = Sequence[np.random.Generator]
 # Lucid divides its pictures by 4 to start near grey, where the sigmoid is steep.
 CONTRAST = 0.25
 
 
-def fourier_noise(size: Size, streams: Sequence[np.random.Generator], *, deviation: float = 0.01) -> np.ndarray:
-    """Draw a faint random spectrum for each stream.
+class Parametrisation(Protocol):
+    """A way to hold an image."""
 
-    Returns
-    -------
-    float32 array
-        ``(batch, 3, height, width // 2 + 1, 2)``: planes of decorrelated colour, real and imaginary part last.
+    def draw(self, size: Size, planes: int, streams: Streams) -> State:
+        """Draw a faint random state for each stream, as float32 arrays ``(batch, ...)``."""
+        ...
+
+    def develop(self, state: State, size: Size, planes: int) -> Any:
+        """Turn a state into planes ``(batch, planes, height, width)``; zero is mid-grey."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """The spectrum of the image, with amplitudes that fall with frequency as they do in natural pictures.
+
+    Attributes
+    ----------
+    deviation
+        Standard deviation of the first, faint noise.
+    decay
+        Power of the fall of amplitude with frequency: 1 for natural pictures, more for smoother ones.
+    decay_across
+        The same along the second axis alone, for spectrograms, whose axes are no lengths; as `decay` where None.
     """
+
+    deviation: float = 0.01
+    decay: float = 1.0
+    decay_across: float | None = None
+
+    def draw(self, size: Size, planes: int, streams: Streams) -> State:
+        """Draw ``(batch, planes, height, width // 2 + 1, 2)``, real and imaginary part last."""
+        shape = (planes, size[0], size[1] // 2 + 1, 2)
+        return (_normal(shape, streams, self.deviation),)
+
+    def develop(self, state: State, size: Size, planes: int) -> Any:
+        """Scale the spectrum and transform it back."""
+        scaled = state[0] * tf.constant(amplitudes(size, self.decay, self.decay_across)[..., None])
+        return CONTRAST * tf.signal.irfft2d(tf.complex(scaled[..., 0], scaled[..., 1]), fft_length=size)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The phase of the spectrum alone, its magnitude held at that of natural pictures (MACO, Fel et al. 2023).
+
+    Attributes
+    ----------
+    decay
+        Of the magnitude: photos fall off close to 1 / frequency.
+    contrast
+        Standard deviation of the finished planes.
+    """
+
+    decay: float = 1.0
+    contrast: float = 1.0
+
+    def draw(self, size: Size, planes: int, streams: Streams) -> State:
+        """Draw phases ``(batch, planes, height, width // 2 + 1)``."""
+        return (_normal((planes, size[0], size[1] // 2 + 1), streams, 1.0),)
+
+    def develop(self, state: State, size: Size, planes: int) -> Any:
+        """Give the phases their magnitude, transform back, and fix mean and contrast."""
+        mean, variance = tf.nn.moments(state[0], axes=[2, 3], keepdims=True)
+        angle = (state[0] - mean) * tf.math.rsqrt(variance + 1e-5)
+        magnitude = amplitudes(size, self.decay, None)
+        magnitude[0, 0] = 0.0
+        spectrum = tf.complex(tf.cos(angle), tf.sin(angle)) * tf.constant(magnitude, tf.complex64)
+        image = tf.signal.irfft2d(spectrum, fft_length=size)
+        mean, variance = tf.nn.moments(image, axes=[2, 3], keepdims=True)
+        # The second and third plane of decorrelated colour are weaker in photos: a fifth and a tenth of the first.
+        strength = tf.constant([1.0, 0.5, 0.3, 1.0][:planes], tf.float32)[:, None, None]
+        return self.contrast * strength * (image - mean) * tf.math.rsqrt(variance + 1e-5)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels themselves: what the others are held against."""
+
+    deviation: float = 0.01
+
+    def draw(self, size: Size, planes: int, streams: Streams) -> State:
+        """Draw ``(batch, planes, height, width)``."""
+        return (_normal((planes, *size), streams, self.deviation),)
+
+    def develop(self, state: State, size: Size, planes: int) -> Any:
+        """Give the pixels."""
+        return state[0]
+
+
+@dataclass(frozen=True)
+class Laplacian:
+    """A pyramid of images, each half the size of the last, enlarged and summed."""
+
+    levels: int = 4
+    deviation: float = 0.1
+
+    def draw(self, size: Size, planes: int, streams: Streams) -> State:
+        """Draw one array a level, ``(batch, planes, height / 2**level, width / 2**level)``."""
+        sizes = [(max(1, size[0] >> level), max(1, size[1] >> level)) for level in range(self.levels)]
+        return tuple(_normal((planes, *at), streams, self.deviation) for at in sizes)
+
+    def develop(self, state: State, size: Size, planes: int) -> Any:
+        """Enlarge each level bilinearly and sum."""
+        return CONTRAST * tf.add_n([_enlarged(level, size) for level in state])
+
+
+@dataclass(frozen=True)
+class Cppn:
+    """A small network from a pixel's coordinates to its colour: light, shade and lines, at any resolution.
+
+    Attributes
+    ----------
+    width, layers
+        Units a layer, and hidden layers.
+    """
+
+    width: int = 24
+    layers: int = 6
+
+    def draw(self, size: Size, planes: int, streams: Streams) -> State:
+        """Draw one matrix a layer, ``(batch, inputs, outputs)``; the last is zero, so that the image begins grey."""
+        widths = [2, *[self.width] * self.layers]
+        # Each hidden unit is used twice, as its arc tangent and as its square.
+        inputs = [widths[0], *[2 * width for width in widths[1:]]]
+        hidden = [
+            _normal((n, width), streams, float(np.sqrt(1.0 / n))) for n, width in zip(inputs, widths[1:], strict=False)
+        ]
+        last = np.zeros((len(streams), inputs[-1], planes), np.float32)
+        return (*hidden, last)
+
+    def develop(self, state: State, size: Size, planes: int) -> Any:
+        """Run the coordinates through the layers."""
+        rows = np.linspace(-np.sqrt(3), np.sqrt(3), size[0], dtype=np.float32)
+        columns = np.linspace(-np.sqrt(3), np.sqrt(3), size[1], dtype=np.float32)
+        places = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(1, -1, 2)
+        x = tf.tile(tf.constant(places), [tf.shape(state[0])[0], 1, 1])
+        for weights in state[:-1]:
+            bent = tf.atan(tf.matmul(x, weights))
+            # Both halves are brought to mean 0 and deviation 1 for a normal input.
+            x = tf.concat([bent / 0.67, (bent**2 - 0.45) / 0.396], axis=-1)
+        colours = tf.matmul(x, state[-1])
+        return tf.transpose(tf.reshape(colours, [-1, *size, planes]), [0, 3, 1, 2])
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Fourier images with a coarse part in common: what they share they show in the same place.
+
+    Attributes
+    ----------
+    own
+        Each image's own part.
+    parts
+        The coarse part is drawn on a canvas this many times smaller.
+    """
+
+    own: Fourier = field(default_factory=Fourier)
+    parts: int = 8
+
+    def draw(self, size: Size, planes: int, streams: Streams) -> State:
+        """Draw each image's own spectrum and its share in the common one."""
+        return (*self.own.draw(size, planes, streams), *self.own.draw(self._coarse(size), planes, streams))
+
+    def develop(self, state: State, size: Size, planes: int) -> Any:
+        """Add to each image the mean of all shares, enlarged."""
+        common = tf.reduce_mean(state[1], axis=0, keepdims=True)
+        coarse = self.own.develop((common,), self._coarse(size), planes)
+        return self.own.develop(state[:1], size, planes) + _enlarged(coarse, size)
+
+    def _coarse(self, size: Size) -> Size:
+        return max(2, size[0] // self.parts), max(2, size[1] // self.parts)
+
+
+_KINDS: dict[str, Any] = {
+    "fourier": Fourier,
+    "phase": Phase,
+    "pixels": Pixels,
+    "laplacian": Laplacian,
+    "cppn": Cppn,
+    "shared": Shared,
+}
+
+
+def image_from_dict(content: dict[str, Any]) -> Parametrisation:
+    """Read a parametrisation as a recipe writes it: ``{"kind": "fourier", "decay": 1.0}``.
+
+    Raises
+    ------
+    ValueError
+        For a kind that is not there.
+    """
+    arguments = dict(content)
+    kind = arguments.pop("kind", None)
+    if kind not in _KINDS:
+        raise ValueError(f"no parametrisation of kind {kind!r}; expected one of {', '.join(_KINDS)}")
+    if kind == "shared" and "own" in arguments:
+        arguments["own"] = image_from_dict(arguments["own"])
+    image: Parametrisation = _KINDS[kind](**arguments)
+    return image
+
+
+def image_to_dict(image: Parametrisation) -> dict[str, Any]:
+    """Write a parametrisation as `image_from_dict` reads it."""
+    kind = next(name for name, known in _KINDS.items() if isinstance(image, known))
+    values = {name: image_to_dict(value) if name == "own" else value for name, value in vars(image).items()}
+    return {"kind": kind, **values}
+
+
+def amplitudes(size: Size, decay: float, decay_across: float | None = None) -> np.ndarray:
+    """Amplitude of each frequency, ``(height, width // 2 + 1)``: 1 / frequency**decay, the mean kept finite."""
     height, width = size
-    shape = (3, height, width // 2 + 1, 2)
+    down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
+    lowest = 1.0 / max(height, width)
+    if decay_across is None:
+        fall = np.maximum(np.hypot(down, across), lowest) ** decay
+    else:
+        fall = np.maximum(np.abs(down), 1 / height) ** decay * np.maximum(across, 1 / width) ** decay_across
+    scale: np.ndarray = np.sqrt(height * width) / fall
+    return scale.astype(np.float32)
+
+
+def _normal(shape: tuple[int, ...], streams: Streams, deviation: float) -> np.ndarray:
     return np.stack([stream.standard_normal(shape, dtype=np.float32) * np.float32(deviation) for stream in streams])
 
 
-def fourier_pictures(spectrum: Any, size: Size, *, decay: float) -> Any:
-    """Develop spectra into pictures.
-
-    Parameters
-    ----------
-    spectrum
-        ``(batch, 3, height, width // 2 + 1, 2)``.
-    size
-        ``(height, width)`` of the pictures, in pixels.
-    decay
-        Power of the fall of amplitude with frequency: 1 for natural pictures, more for smoother ones.
-
-    Returns
-    -------
-    tensor
-        ``(batch, height, width, 3)``, RGB in (0, 1).
-    """
-    scaled = spectrum * tf.constant(amplitudes(size, decay)[..., None])
-    planes = tf.signal.irfft2d(tf.complex(scaled[..., 0], scaled[..., 1]), fft_length=size)
-    return recolour(CONTRAST * planes)
-
-
-def amplitudes(size: Size, decay: float) -> np.ndarray:
-    """Amplitude of each frequency, ``(height, width // 2 + 1)``; 1 / frequency for a decay of 1, the mean kept finite."""
-    height, width = size
-    frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
-    lowest = 1.0 / max(height, width)
-    scale: np.ndarray = np.sqrt(height * width) / np.maximum(frequencies, lowest) ** decay
-    return scale.astype(np.float32)
+def _enlarged(planes: Any, size: Size) -> Any:
+    pixels = tf.transpose(planes, [0, 2, 3, 1])
+    return tf.transpose(tf.image.resize(pixels, size, method="bilinear"), [0, 3, 1, 2])

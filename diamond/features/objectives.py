@@ -3,56 +3,119 @@
 Objectives are values: they add, subtract and scale::
 
     >>> dc.channel("block9_add", 11)
-    >>> dc.channel("block9_add", 11) + 0.5 * dc.channel("block9_add", 24)
-    >>> -dc.channel("block4_add", 3)
+    >>> dc.channel("block9_add", 11) + 0.5 * dc.channel("block9_add", 24) - 2 * dc.total_variation()
+    >>> dc.interpolate(dc.channel("block9_add", 11), dc.channel("block9_add", 24), 5)
 
-An objective is a sum of *terms*, each a weight, a kind of measure, a layer and an index. The terms' shape (kinds and
-layers) decides what is compiled; weights and indices are data. So all channels of a layer run through one compiled
-step, in batches, and only another layer compiles another.
+An objective is a sum of *terms*: a weight, a kind of measure (see `diamond.features.measures`), a layer, and the
+parameters of the measure. Kinds, layers and the shapes of the parameters decide what is compiled; weights and
+parameters are data. So all channels of a layer run through one compiled step, in batches, and only another layer
+compiles another.
 
-Measures, drawn on the activations ``(height, width, channel)`` of a layer::
+What each measure reads, drawn on activations of a layer, ``+`` where it looks::
 
-    channel    the mean over every place of one channel
+    channel      neuron       direction    direction_neuron
+    + + + + +    . . . . .    * * * * *    . . . . .
+    + + + + +    . . + . .    * * * * *    . . * . .      + one channel
+    + + + + +    . . . . .    * * * * *    . . . . .      * all channels, each with its weight
+
+The centre of an even number of places is the one below and to the right of the middle: index ``n // 2``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from modelzoo.inventory import Layer
 
-__all__ = ["Objective", "Term", "channel", "measure"]
+__all__ = [
+    "Objective",
+    "Term",
+    "align",
+    "alpha",
+    "blur",
+    "channel",
+    "deepdream",
+    "direction",
+    "direction_neuron",
+    "diversity",
+    "group",
+    "interpolate",
+    "invert_towards",
+    "l1",
+    "l2",
+    "logit",
+    "neuron",
+    "peak",
+    "total_variation",
+]
+
+# Where the class scores stand, whatever the network calls the layer that gives them.
+LOGITS = ":logits"
+CENTRE = -1
 
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of an objective: ``weight`` times the measure ``kind`` of channel ``index`` of ``layer``."""
+    """One summand of an objective.
+
+    Attributes
+    ----------
+    kind
+        The measure: see `diamond.features.measures`.
+    layer
+        Address of the layer that is measured; empty for a measure of the picture itself.
+    weight
+        Factor of the measure.
+    parameters
+        Numbers and arrays the measure needs, by name.
+    words
+        How the term is written for people.
+    before_nonlinearity
+        Whether the layer is measured before its own nonlinearity.
+    since
+        Share of the steps after which the term counts.
+    """
 
     kind: str
     layer: str
-    index: int
     weight: float = 1.0
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    words: str = ""
+    before_nonlinearity: bool = False
+    since: float = 0.0
 
     def __str__(self) -> str:
         factor = "" if self.weight == 1.0 else f"{self.weight:g} "
-        return f"{factor}{self.layer}:{self.index}"
+        before = " before its nonlinearity" if self.before_nonlinearity else ""
+        return factor + (self.words or f"{self.kind}({self.layer})") + before
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What is compiled: kind, layer, and the parameters' names and shapes."""
+        sizes = tuple((name, self.parameters[name].shape) for name in sorted(self.parameters))
+        return (self.kind, self.layer, self.before_nonlinearity, sizes)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A weighted sum of measures of a network's activations."""
+    """A weighted sum of measures of a network's activations and of the picture."""
 
     terms: tuple[Term, ...]
 
-    def __add__(self, other: Objective) -> Objective:
+    def __add__(self, other: Objective | float) -> Objective:
+        if other == 0:
+            return self
         if not isinstance(other, Objective):
             return NotImplemented
         return Objective(self.terms + other.terms)
+
+    # So that sum() works on a list of objectives.
+    __radd__ = __add__
 
     def __sub__(self, other: Objective) -> Objective:
         if not isinstance(other, Objective):
@@ -69,13 +132,26 @@ class Objective:
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: float) -> Objective:
+        return self * (1.0 / divisor)
+
     def __str__(self) -> str:
         return " + ".join(map(str, self.terms))
 
     @property
-    def shape(self) -> tuple[tuple[str, str], ...]:
-        """Kind and layer of each term: objectives of one shape run in one batch."""
-        return tuple((term.kind, term.layer) for term in self.terms)
+    def shape(self) -> tuple[tuple[Any, ...], ...]:
+        """Shape of each term: objectives of one shape run in one batch."""
+        return tuple(term.shape for term in self.terms)
+
+    def before_nonlinearity(self) -> Objective:
+        """Measure each layer before its own nonlinearity, where it has one: a channel that is silent has a gradient."""
+        return Objective(tuple(replace(term, before_nonlinearity=bool(term.layer)) for term in self.terms))
+
+    def late(self, since: float) -> Objective:
+        """Count only after a share of the steps, from 0 to 1: a penalty that would smother the beginning."""
+        if not 0 <= since <= 1:
+            raise ValueError(f"since is {since}; expected a share of the steps, from 0 to 1")
+        return Objective(tuple(replace(term, since=float(since)) for term in self.terms))
 
 
 def channel(layer: str | Layer, index: int) -> Objective:
@@ -93,36 +169,207 @@ def channel(layer: str | Layer, index: int) -> Objective:
     ValueError
         For a negative index; one that is too large is told when the network is known.
     """
-    if index < 0:
-        raise ValueError(f"channel {index}: channels are counted from 0")
-    return Objective((Term("channel", layer.name if isinstance(layer, Layer) else layer, int(index)),))
+    name = _address(layer)
+    return _one("channel", name, {"index": _counted(index)}, f"{name}:{index}")
 
 
-def measure(shape: Sequence[tuple[str, str]], activations: Mapping[str, Any], indices: Any, weights: Any) -> Any:
-    """Compute objectives of one shape for a batch of images.
+def peak(layer: str | Layer, index: int) -> Objective:
+    """Maximise a channel where it is strongest: its maximum over all places."""
+    name = _address(layer)
+    return _one("peak", name, {"index": _counted(index)}, f"{name}:{index} peak")
+
+
+def neuron(layer: str | Layer, index: int, place: tuple[int, int] | None = None) -> Objective:
+    """Maximise a channel at one place.
 
     Parameters
     ----------
-    shape
-        See `Objective.shape`.
-    activations
-        By layer: ``(batch, height, width, channel)`` or ``(batch, channel)``.
-    indices, weights
-        ``(batch, term)``.
-
-    Returns
-    -------
-    tensor
-        ``(batch,)``: the objective of each image.
+    layer, index
+        As in `channel`.
+    place
+        ``(row, column)`` on the layer's grid; the centre where None.
     """
-    values = [_MEASURES[kind](activations[layer], indices[:, i]) for i, (kind, layer) in enumerate(shape)]
-    return tf.add_n([weights[:, i] * value for i, value in enumerate(values)])
+    name = _address(layer)
+    words = f"{name}:{index}@{'centre' if place is None else f'{place[0]},{place[1]}'}"
+    return _one("neuron", name, {"index": _counted(index), **_place(place)}, words)
 
 
-def _channel(activations: Any, index: Any) -> Any:
-    places = list(range(1, activations.shape.rank - 1))
-    everywhere = tf.reduce_mean(activations, axis=places) if places else activations
-    return tf.gather(everywhere, index, axis=-1, batch_dims=1)
+def direction(layer: str | Layer, vector: Sequence[float] | np.ndarray, *, cosine_power: float = 0.0) -> Objective:
+    """Maximise a direction in a layer's space of channels, everywhere.
+
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+    vector
+        ``(channel,)``; its length is of no account.
+    cosine_power
+        With p > 0 the dot product is multiplied by the p-th power of the cosine of the angle between activations and
+        `vector`: what is asked for is then the direction, not only much of it (Carter et al., "Activation Atlas",
+        Distill 2019).
+
+    Raises
+    ------
+    ValueError
+        For a vector that is no vector, is all zero, or holds what is not finite.
+    """
+    name, unit = _address(layer), _unit(vector)
+    power = np.asarray(cosine_power, np.float32)
+    return _one("direction", name, {"vector": unit, "power": power}, f"{name}:direction {_mark(unit, cosine_power)}")
 
 
-_MEASURES: dict[str, Callable[[Any, Any], Any]] = {"channel": _channel}
+def direction_neuron(
+    layer: str | Layer,
+    vector: Sequence[float] | np.ndarray,
+    place: tuple[int, int] | None = None,
+    *,
+    cosine_power: float = 0.0,
+) -> Objective:
+    """Maximise a direction at one place: `direction` as `neuron` is to `channel`."""
+    name, unit = _address(layer), _unit(vector)
+    parameters = {"vector": unit, "power": np.asarray(cosine_power, np.float32), **_place(place)}
+    return _one("direction_neuron", name, parameters, f"{name}:direction {_mark(unit, cosine_power, place)}")
+
+
+def group(layer: str | Layer, factor: Sequence[float] | np.ndarray) -> Objective:
+    """Maximise a group of channels: a non-negative factor of a layer's activations.
+
+    Raises
+    ------
+    ValueError
+        For a factor with negative numbers, and as `direction` does.
+    """
+    if np.min(factor, initial=0.0) < 0:
+        raise ValueError("a group's factor has negative numbers; a direction may have them: dc.direction")
+    return direction(layer, factor)
+
+
+def logit(target: int | str) -> Objective:
+    """Maximise the score of a class before the softmax.
+
+    Parameters
+    ----------
+    target
+        Index of an output, or a class name; a name is looked up when the network is known.
+    """
+    index = CENTRE if isinstance(target, str) else _counted(target)
+    words = f"logit {target}"
+    term = Term("channel", LOGITS, 1.0, {"index": np.asarray(index, np.int32)}, words)
+    return Objective((term,))
+
+
+def deepdream(layer: str | Layer) -> Objective:
+    """Maximise whatever a layer already says: the mean of its squared activations (Mordvintsev et al. 2015)."""
+    name = _address(layer)
+    return _one("deepdream", name, {}, f"{name}:deepdream")
+
+
+def diversity(layer: str | Layer, family: int = 0) -> Objective:
+    """Keep the pictures of a family apart in style: subtract the mean cosine between their Gram matrices.
+
+    Added to an objective that is rendered several times, it gives several different pictures of one channel (Olah et
+    al. 2017, "Diversity"). All pictures of a family must fit into one batch.
+    """
+    name = _address(layer)
+    return _one("diversity", name, {"family": np.asarray(family, np.int32)}, f"{name}:diversity")
+
+
+def align(layer: str | Layer, family: int = 0) -> Objective:
+    """Keep the pictures of a family alike in place: subtract the mean squared distance between neighbours' activations.
+
+    Added to the steps of `interpolate` it makes them one movement (Mordvintsev et al., "Differentiable Image
+    Parameterizations", Distill 2018, "Aligned feature visualization interpolation").
+    """
+    name = _address(layer)
+    return _one("align", name, {"family": np.asarray(family, np.int32)}, f"{name}:align")
+
+
+def invert_towards(layer: str | Layer, activations: np.ndarray) -> Objective:
+    """Come as close as possible to given activations: minus the squared distance, in units of their squared length.
+
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+    activations
+        ``(height, width, channel)`` as `Network.activations` gives them for one picture of the canvas' size.
+        (Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015, equation 1.)
+    """
+    name, target = _address(layer), np.asarray(activations, np.float32)
+    if not np.isfinite(target).all() or not target.any():
+        raise ValueError(f"activations to invert, of shape {target.shape}, are all zero or not finite")
+    return _one("inversion", name, {"target": target}, f"{name}:inversion {_mark(target)}")
+
+
+def interpolate(first: Objective, second: Objective, steps: int) -> list[Objective]:
+    """Give the objectives on the way from one to another, both ends included.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two steps.
+    """
+    if steps < 2:
+        raise ValueError(f"{steps} steps from one objective to another; expected 2 or more")
+    return [(1 - t) * first + t * second for t in np.linspace(0, 1, steps)]
+
+
+def total_variation() -> Objective:
+    """Measure the picture's roughness: the mean absolute difference of neighbouring pixels. Subtract it."""
+    return _one("total_variation", "", {}, "total variation")
+
+
+def l1(centre: float = 0.5) -> Objective:
+    """Measure the mean absolute distance of the picture from a grey. Subtract it."""
+    return _one("l1", "", {"centre": np.asarray(centre, np.float32)}, f"l1({centre:g})")
+
+
+def l2(centre: float = 0.5) -> Objective:
+    """Measure the root mean squared distance of the picture from a grey. Subtract it."""
+    return _one("l2", "", {"centre": np.asarray(centre, np.float32)}, f"l2({centre:g})")
+
+
+def blur() -> Objective:
+    """Measure what a slight blur would take from the picture: the mean squared difference. Subtract it."""
+    return _one("blur", "", {}, "blur")
+
+
+def alpha() -> Objective:
+    """Measure how much of the background a picture with an alpha channel covers, from 0 to 1. Subtract it."""
+    return _one("alpha", "", {}, "alpha")
+
+
+def _one(kind: str, layer: str, parameters: Mapping[str, Any], words: str) -> Objective:
+    return Objective((Term(kind, layer, 1.0, dict(parameters), words),))
+
+
+def _address(layer: str | Layer) -> str:
+    return layer.name if isinstance(layer, Layer) else layer
+
+
+def _counted(index: int) -> np.ndarray:
+    if index < 0:
+        raise ValueError(f"channel {index}: channels are counted from 0")
+    return np.asarray(index, np.int32)
+
+
+def _place(place: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    row, column = (CENTRE, CENTRE) if place is None else place
+    if place is not None and min(place) < 0:
+        raise ValueError(f"place {place}: rows and columns are counted from 0")
+    return {"row": np.asarray(row, np.int32), "column": np.asarray(column, np.int32)}
+
+
+def _unit(vector: Sequence[float] | np.ndarray) -> np.ndarray:
+    values = np.asarray(vector, np.float32)
+    length = float(np.linalg.norm(values))
+    if values.ndim != 1 or not np.isfinite(values).all() or length == 0.0:
+        raise ValueError(f"a direction of shape {values.shape}: expected one finite number a channel, not all zero")
+    unit: np.ndarray = values / length
+    return unit
+
+
+def _mark(*values: Any) -> str:
+    # Random numbers are drawn by an objective's words, so different vectors must read differently.
+    content = b"".join(np.asarray(value, np.float64).tobytes() for value in values if value is not None)
+    return hashlib.sha256(content).hexdigest()[:8]

@@ -4,7 +4,8 @@
     >>> recipe.hash[:8], recipe.steps
     >>> quick = dataclasses.replace(recipe, steps=64)
 
-Two sprites with the same recipe hash can be laid side by side; a spritemap's manifest keeps both recipe and hash.
+``texture`` asks for a channel everywhere and fills the picture; ``sprite`` asks for the one thing in its centre, on a
+quiet ground. Two sprites with the same recipe hash can be laid side by side; a spritemap's manifest keeps both.
 """
 
 from __future__ import annotations
@@ -13,12 +14,29 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from diamond.features.transforms import Jitter, Rotate, Scale, Transform, transform_from_dict, transform_to_dict
+from diamond.features import objectives
+from diamond.features.images import Fourier, Parametrisation, Phase, image_from_dict, image_to_dict
+from diamond.features.objectives import Objective
+from diamond.features.transforms import (
+    Background,
+    Boxes,
+    Jitter,
+    Noise,
+    Rotate,
+    Scale,
+    Transform,
+    transform_from_dict,
+    transform_to_dict,
+)
+from modelzoo.inventory import Layer
 
-__all__ = ["Recipe", "read_recipe"]
+__all__ = ["Recipe", "read_recipe", "recipe_names"]
+
+# What a recipe asks of a channel: kind of objective, weight, before its nonlinearity, since which share of the steps.
+Ask = tuple[str, float, bool, float]
 
 
 @dataclass(frozen=True)
@@ -28,38 +46,68 @@ class Recipe:
     Attributes
     ----------
     name
-        ``"texture"``, or a name of one's own.
+        ``"texture"``, ``"sprite"``, or a name of one's own.
     size_px
-        Side of the square canvas.
+        Side of the square canvas, or ``(height, width)``.
     steps
         Steps of the optimiser.
-    learning_rate
-        Of Adam (Kingma and Ba, 2015), with its usual decay rates .9 and .999.
-    deviation, decay
-        Of the Fourier parametrisation: see `diamond.features.images`.
+    optimizer, learning_rate
+        Name of a Keras optimiser, and its rate.
+    image
+        Parametrisation of the image.
+    alpha
+        Whether the image has an alpha channel; one of the transforms must then be a `Background`.
     transforms
-        Movements before the network sees the image, first to last.
+        What happens to the image before the network sees it, first to last.
+    asks
+        What is asked of a channel, where an objective is made from a channel number: see `Recipe.objective`.
     redirect_steps
         For how many steps at the start blocked gradients pass: see `diamond.features.relu`.
     """
 
     name: str
-    size_px: int = 128
+    size_px: int | tuple[int, int] = 128
     steps: int = 256
+    optimizer: str = "adam"
     learning_rate: float = 0.05
-    deviation: float = 0.01
-    decay: float = 1.0
+    image: Parametrisation = field(default_factory=Fourier)
+    alpha: bool = False
     transforms: tuple[Transform, ...] = ()
+    asks: tuple[Ask, ...] = (("channel", 1.0, False, 0.0),)
     redirect_steps: int = 16
 
     def __post_init__(self) -> None:
-        if self.size_px < 1 or self.steps < 1:
+        if min(self.size) < 1 or self.steps < 1:
             raise ValueError(f"a recipe needs a size and steps of 1 or more; found {self.size_px} px, {self.steps}")
+        if self.alpha and not any(isinstance(transform, Background) for transform in self.transforms):
+            raise ValueError("an image with an alpha channel needs a Background among the transforms to lie over")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` of the canvas in pixels."""
+        return (self.size_px, self.size_px) if isinstance(self.size_px, int) else self.size_px
+
+    def objective(self, layer: str | Layer, index: int) -> Objective:
+        """Make the objective this recipe asks of a channel."""
+        parts = []
+        for kind, weight, before, since in self.asks:
+            if kind in ("channel", "neuron", "peak"):
+                asked = getattr(objectives, kind)(layer, index)
+                parts.append(weight * (asked.before_nonlinearity() if before else asked).late(since))
+            else:
+                parts.append(weight * getattr(objectives, kind)().late(since))
+        return sum(parts[1:], parts[0])
 
     def to_dict(self) -> dict[str, Any]:
         """Give the recipe as plain values."""
         content = {f.name: getattr(self, f.name) for f in fields(self)}
-        return content | {"transforms": [transform_to_dict(transform) for transform in self.transforms]}
+        plain = {
+            "image": image_to_dict(self.image),
+            "transforms": [transform_to_dict(transform) for transform in self.transforms],
+            "asks": [list(ask) for ask in self.asks],
+            "size_px": self.size_px if isinstance(self.size_px, int) else list(self.size_px),
+        }
+        return content | plain
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Recipe:
@@ -74,8 +122,15 @@ class Recipe:
         surplus = set(content) - known
         if surplus:
             raise ValueError(f"no recipe field {sorted(surplus)[0]!r}; expected {', '.join(sorted(known))}")
-        transforms = tuple(transform_from_dict(dict(transform)) for transform in content.get("transforms", ()))
-        return cls(**{**content, "transforms": transforms})
+        read = dict(content)
+        if "image" in read:
+            read["image"] = image_from_dict(read["image"])
+        read["transforms"] = tuple(transform_from_dict(dict(t)) for t in read.get("transforms", ()))
+        if "asks" in read:
+            read["asks"] = tuple((str(k), float(w), bool(b), float(s)) for k, w, b, s in read["asks"])
+        if isinstance(read.get("size_px"), list):
+            read["size_px"] = tuple(read["size_px"])
+        return cls(**read)
 
     @property
     def hash(self) -> str:
@@ -86,8 +141,28 @@ class Recipe:
 
 _RECIPES = {
     recipe.name: recipe
-    for recipe in (Recipe("texture", transforms=(Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4))),)
+    for recipe in (
+        Recipe("texture", transforms=(Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4))),
+        Recipe(
+            "sprite",
+            alpha=True,
+            transforms=(Jitter(2), Jitter(4), Jitter(4), Scale(0.94, 1.06), Rotate(12), Background()),
+            asks=(("neuron", 0.5, True, 0.0), ("channel", 0.5, False, 0.0), ("alpha", -1.0, False, 0.5)),
+        ),
+        Recipe(
+            "phase",
+            image=Phase(),
+            learning_rate=1.0,
+            optimizer="nadam",
+            transforms=(Boxes(0.5, 0.1), Noise(0.05)),
+        ),
+    )
 }
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that come with the package, the default first."""
+    return tuple(_RECIPES)
 
 
 def read_recipe(recipe: str | Recipe | None) -> Recipe:

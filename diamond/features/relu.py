@@ -1,27 +1,50 @@
-"""Gradients that get past a silent ReLU.
+"""What a nonlinearity hides from an optimiser, and two ways past it.
 
 A channel that a faint noise leaves at zero has no gradient at all, and its image stays grey however long one optimises:
-7 of 8 channels of the head of EfficientNet-Lite0 do. For the first steps, and only for an image whose gradient a ReLU
-blocks altogether, the gradient is let through wherever it would push the blocked value towards life.
+7 of 8 channels of the head of EfficientNet-Lite0 do.
 
-The idea is Lucid's (``misc/redirected_relu_grad``): true gradients as soon as there are any.
+*Redirected* gradients: for the first steps, and only for an image whose gradient a ReLU blocks altogether, the gradient
+is let through wherever it would push the blocked value towards life. The idea is Lucid's
+(``misc/redirected_relu_grad``); true gradients count as soon as there are any.
+
+Values *before the nonlinearity*: an objective measures what goes into a layer's own ReLU instead of what comes out,
+through concatenations to the ReLUs of all branches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from modelzoo.graph import Node
+from modelzoo.attributes import describe
+from modelzoo.graph import Graph, Node
 
-__all__ = ["redirect"]
+__all__ = ["redirect", "sources_before", "values_before"]
 
 
 def redirect(node: Node) -> Callable[..., Any] | None:
     """Replace a ReLU or ReLU6 by one with redirected gradients; leave any other node (for `Graph.evaluate`)."""
     return {"relu": _relu, "relu6": _relu6}.get(str(node.nonlinearity))
+
+
+def sources_before(graph: Graph, node: Node) -> list[Node]:
+    """Name the nodes whose values make up a layer before its own nonlinearity."""
+    if node.nonlinearity not in (None, "linear"):
+        return [graph.nodes[node.inputs[0].node]]
+    if describe(node)["op"] in ("concatenate", "identity"):
+        return [source for ref in node.inputs for source in sources_before(graph, graph.nodes[ref.node])]
+    return [node]
+
+
+def values_before(graph: Graph, node: Node, values: Mapping[int, Any]) -> Any:
+    """Give a layer's values before its own nonlinearity, from the values of `sources_before` by node index."""
+    if node.nonlinearity not in (None, "linear"):
+        return values[node.inputs[0].node]
+    if describe(node)["op"] in ("concatenate", "identity"):
+        return node.compute(*[values_before(graph, graph.nodes[ref.node], values) for ref in node.inputs])[0]
+    return values[node.index]
 
 
 @tf.custom_gradient

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ class Rendering:
         ``(n,)`` the objective that each finished picture reaches.
     recipe, seed
         How they were rendered.
+    restarts
+        ``(n,)`` how often a picture was begun again from another seed because it did not stay finite.
     """
 
     network: str
@@ -40,6 +42,7 @@ class Rendering:
     activations: np.ndarray
     recipe: str
     seed: int
+    restarts: np.ndarray = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.images)

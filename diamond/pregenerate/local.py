@@ -23,9 +23,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diamond.features.objectives import channel
 from diamond.features.recipes import Recipe, read_recipe
-from diamond.features.render import BATCH, RenderedBatch, Renderer, RenderError
+from diamond.features.renderer import BATCH, RenderedBatch, Renderer, RenderError
 from modelzoo import Layer, Network
 from spritemaps import ChannelRecord, JobSpec, Spritemap, Store, find, user_store
 
@@ -100,7 +99,7 @@ def _in_store(
             recipe_name=recipe.name,
             recipe=recipe.to_dict(),
             recipe_hash=recipe.hash,
-            tile_px=recipe.size_px,
+            tile_px=_tile_px(recipe),
             seed=seed,
             batches=_partition(range(layer.channels), min(BATCH, layer.channels)),
             settings=_settings(min(BATCH, layer.channels)),
@@ -112,14 +111,15 @@ def _in_store(
     spec = job.spec
     _obey(int(spec.settings.get("threads", 0)))
     width = int(spec.settings.get("batch", BATCH))
-    renderer = Renderer(net, channel(layer, 0).shape, Recipe.from_dict(spec.recipe), width=width)
+    frozen = Recipe.from_dict(spec.recipe)
+    renderer = Renderer(net, frozen.objective(layer, 0).shape, frozen, width=width)
     total = spec.channels * recipe.steps
     pending = job.pending
     left = sum(len(spec.batches[batch]) for batch in pending) * recipe.steps
     with _bar(total, total - left, layer, progress) as update:
         for batch in pending:
             numbers = spec.batches[batch]
-            done = renderer.render([channel(layer, i) for i in numbers], seed=spec.seed, on_steps=update)
+            done = renderer.render([frozen.objective(layer, i) for i in numbers], seed=spec.seed, on_steps=update)
             job.write(batch, _tiles(done), _records(numbers, done))
     return job.finish()
 
@@ -128,11 +128,11 @@ def _in_memory(
     net: Network, layer: Layer, chosen: Sequence[int], recipe: Recipe, fingerprint: str, seed: int, progress: bool
 ) -> Spritemap:
     width = min(BATCH, len(chosen))
-    renderer = Renderer(net, channel(layer, 0).shape, recipe, width=width)
+    renderer = Renderer(net, recipe.objective(layer, 0).shape, recipe, width=width)
     tiles, records = [], []
     with _bar(len(chosen) * recipe.steps, 0, layer, progress) as update:
         for numbers in _partition(chosen, width):
-            done = renderer.render([channel(layer, i) for i in numbers], seed=seed, on_steps=update)
+            done = renderer.render([recipe.objective(layer, i) for i in numbers], seed=seed, on_steps=update)
             tiles.append(_tiles(done))
             records.extend(_records(numbers, done))
     return Spritemap.from_tiles(
@@ -163,9 +163,16 @@ def _partition(channels: Sequence[int], width: int) -> tuple[tuple[int, ...], ..
     return tuple(tuple(channels[i : i + width]) for i in range(0, len(channels), width))
 
 
+def _tile_px(recipe: Recipe) -> int:
+    height, width = recipe.size
+    if height != width:
+        raise RenderError(f"sprites are square; the recipe {recipe.name!r} has a canvas of {height} x {width} px")
+    return height
+
+
 def _tiles(done: RenderedBatch) -> np.ndarray:
     rounded: np.ndarray = np.round(done.images * 255).astype(np.uint8)
-    return rounded
+    return rounded if rounded.shape[-1] == 3 else np.repeat(rounded, 3, axis=-1)
 
 
 def _records(numbers: Sequence[int], done: RenderedBatch) -> list[ChannelRecord]:

@@ -113,7 +113,13 @@ def from_torch(
     dict
         ``{"stem_conv/kernel": array, ...}``. A tensor that no layer has keeps its own name, so that it is found.
     """
-    units = {"_conv_stem": "stem_conv", "_bn0": "stem_bn", "_conv_head": "head_conv", "_bn1": "head_bn", "_fc": "logits"}
+    units = {
+        "_conv_stem": "stem_conv",
+        "_bn0": "stem_bn",
+        "_conv_head": "head_conv",
+        "_bn1": "head_bn",
+        "_fc": "logits",
+    }
     for block in _blocks(width, depth):
         theirs, ours = f"_blocks.{block.number}.", f"block{block.number}_"
         for part, theirs_bn in (("expand", "_bn0"), ("depthwise", "_bn1"), ("project", "_bn2")):

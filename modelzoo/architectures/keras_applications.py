@@ -21,7 +21,10 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["APPLICATIONS", "build", "from_keras"]
+from modelzoo.architectures.keras_applications_names import from_tf_checkpoint
+from modelzoo.architectures.vgg_names import from_numpy_dict, from_torch
+
+__all__ = ["APPLICATIONS", "build", "from_keras", "from_numpy_dict", "from_tf_checkpoint", "from_torch"]
 
 APPLICATIONS = (
     "InceptionResNetV2",
@@ -96,7 +99,8 @@ def build(
     )
     _recount(model)
     _name_sums(model)
-    return model
+    # Given an input, Keras makes a model of a list of one input, and warns whoever calls it with a plain picture.
+    return keras.Model(image, model.outputs[0], name=name)
 
 
 def from_keras(arrays: Mapping[str, np.ndarray], *, application: str, **options: Any) -> dict[str, np.ndarray]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Format", "format_of", "read_arrays"]
 
+PICKLE = b"\x80"
+
 
 @dataclass(frozen=True)
 class Format:
@@ -61,7 +63,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def format_of(path: Path) -> str:
-    """Tell a file's format by its name.
+    """Tell a file's format by its name, and where one name has two formats, by its first byte.
 
     Raises
     ------
@@ -69,6 +71,11 @@ def format_of(path: Path) -> str:
         Where no format has such names, listing those there are.
     """
     name = path.name.lower()
+    # A TensorFlow checkpoint and a pickle of NumPy arrays may both be called .ckpt.
+    if name.endswith(".ckpt") and path.is_file():
+        with path.open("rb") as file:
+            if file.read(1) == PICKLE:
+                return "numpy_dict"
     for label, known in FORMATS.items():
         if name.endswith(known.suffixes):
             return label

@@ -26,7 +26,7 @@ import numpy as np
 
 from modelzoo.weights.errors import WeightsError
 
-__all__ = ["read_constants"]
+__all__ = ["read_constants", "read_graph_def"]
 
 MOST_BYTES = 2**31 - 1
 # What filling may add: a constant can describe an array far larger than the file.
@@ -53,7 +53,7 @@ def read_constants(path: str | Path) -> dict[str, np.ndarray]:
         Where there is no such file; it is no ``GraphDef``, one in text, or a SavedModel; it holds no constant (its
         weights are in a checkpoint then), a name twice, or a constant whose numbers do not fit its shape.
     """
-    graph = _read_graph(Path(path).expanduser())
+    graph = read_graph_def(path)
     arrays: dict[str, np.ndarray] = {}
     room = MOST_GROWTH_BYTES + graph.ByteSize()
     for node in graph.node:
@@ -81,10 +81,18 @@ def read_constants(path: str | Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_graph(path: Path) -> Any:
+def read_graph_def(path: str | Path) -> Any:
+    """Read a graph as the ``GraphDef`` it is, without importing or running it.
+
+    Raises
+    ------
+    WeightsError
+        Where there is no such file, or it is no binary ``GraphDef`` with nodes.
+    """
     import tensorflow as tf
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    path = Path(path).expanduser()
     if not path.is_file():
         raise WeightsError(f"no file {path}; expected a frozen graph, a .pb file")
     size = path.stat().st_size

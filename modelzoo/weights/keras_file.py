@@ -204,7 +204,7 @@ def _archived(path: Path) -> io.BytesIO:
 
 
 def _read(file: h5py.File, size: int, origin: str) -> dict[str, np.ndarray]:
-    found = _layers(file["model_weights"] if "model_weights" in file else file, origin)
+    found = _layers(file.get("model_weights", file), origin)
     if found is None:
         found = _containers(file, origin)
     if not found:

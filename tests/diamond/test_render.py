@@ -10,9 +10,9 @@ from keras import layers
 
 import diamond as dc
 from diamond.features import relu
-from diamond.features.objectives import measure
 from diamond.features.recipes import read_recipe
-from diamond.features.render import Renderer, RenderError, render, stream
+from diamond.features.render import render
+from diamond.features.renderer import Renderer, RenderError, random_stream
 from tests import tiny
 
 QUICK = dataclasses.replace(read_recipe("texture"), name="quick", size_px=24, steps=24)
@@ -79,15 +79,6 @@ def test_nothing_after_the_layer_is_computed(net):
     assert ran == ["first:linear", "first"]
 
 
-def test_objectives_add_subtract_and_scale():
-    combined = 2.0 * dc.channel("a", 1) + dc.channel("a", 2) - 0.5 * dc.channel("b", 0)
-    assert str(combined) == "2 a:1 + a:2 + -0.5 b:0"
-    activations = {"a": tf.constant([[1.0, 3.0, 5.0]]), "b": tf.constant([[[[4.0], [8.0]]]])}
-    indices = tf.constant([[term.index for term in combined.terms]])
-    weights = tf.constant([[term.weight for term in combined.terms]])
-    assert measure(combined.shape, activations, indices, weights).numpy().tolist() == [2 * 3 + 5 - 0.5 * 6]
-
-
 def test_objectives_of_different_shapes_come_back_in_order(net):
     asked = [dc.channel("second", 3), dc.channel("first", 2), dc.channel("second", 3) + dc.channel("first", 2)]
     done = render(net, asked, recipe=QUICK, progress=False)
@@ -147,10 +138,10 @@ def test_relu6_is_freed_at_both_ends():
 
 
 def test_streams_depend_on_seed_and_labels_alone():
-    assert stream(0, "a").random() == stream(0, "a").random()
-    assert stream(0, "a").random() != stream(1, "a").random()
-    assert stream(0, "a").random() != stream(0, "b").random()
-    assert round(float(stream(0, "a").random()), 6) == LITERAL
+    assert random_stream(0, "a").random() == random_stream(0, "a").random()
+    assert random_stream(0, "a").random() != random_stream(1, "a").random()
+    assert random_stream(0, "a").random() != random_stream(0, "b").random()
+    assert round(float(random_stream(0, "a").random()), 6) == LITERAL
 
 
 LITERAL = 0.210009
@@ -173,7 +164,7 @@ def test_recipes_have_a_hash_that_changes_with_everything_but_the_name():
         (lambda net: dc.channel("second", -1), ValueError, "counted from 0"),
         (lambda net: render(net, []), RenderError, "no objective"),
         (lambda net: render(net, dc.channel("second", 0), recipe="textur"), ValueError, "did you mean 'texture'"),
-        (lambda net: render(net, dc.channel("second", 0), size=3, steps=1), RenderError, "on a canvas of 3 px"),
+        (lambda net: render(net, dc.channel("second", 0), size=3, steps=1), RenderError, "on a canvas of 3 x 3 px; the least is 9 x 9 px"),
         (lambda net: dc.Recipe("x", steps=0), ValueError, "steps of 1 or more"),
         (lambda net: dc.Recipe.from_dict({"name": "x", "stps": 3}), ValueError, "no recipe field 'stps'"),
     ],

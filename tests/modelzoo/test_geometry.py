@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from modelzoo.geometry import propagate
+from modelzoo.geometry import least_size, propagate
 from modelzoo.graph import read_graph
 from tests import tiny
 
@@ -141,3 +141,16 @@ def test_an_operation_nobody_knows_gives_an_unknown_view():
     model = keras.Model(image, layers.ReLU(name="after")(Unheard(name="unheard")(image)))
     assert view_of(model, "unheard") is None
     assert view_of(model, "after") is None
+
+
+def test_the_smallest_picture_at_which_a_layer_has_a_value():
+    model = chain(
+        lambda x: layers.Conv2D(2, 3, strides=2)(x),
+        lambda x: layers.Conv2D(2, (3, 1), padding="valid")(x),
+        layers.ZeroPadding2D(1),
+        layers.MaxPooling2D(4),
+    )
+    graph = read_graph(model)
+    # Backwards from one place: 4 by the pooling, 2 without the padding; 4 and 2 by the column; 9 and 5 by the stride.
+    assert least_size(graph, graph["end"]) == (9, 5)
+    assert np.asarray(graph.evaluate({0: np.ones((1, 9, 5, 2), np.float32)}, [graph["end"]])[0]).shape == (1, 1, 1, 2)

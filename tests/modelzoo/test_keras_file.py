@@ -312,7 +312,9 @@ def test_weights_without_a_classifier_serve_up_to_the_last_features(ending, tmp_
     net = load("MobilenetV1_025", weights=path)
     assert net.trained_to == "conv_pw_13_relu"
     assert "without classifier: trained up to conv_pw_13_relu" in repr(net)
-    np.testing.assert_array_equal(net.model.get_layer("conv_pw_13").get_weights()[0], trunk.get_layer("conv_pw_13").kernel)
+    np.testing.assert_array_equal(
+        net.model.get_layer("conv_pw_13").get_weights()[0], trunk.get_layer("conv_pw_13").kernel
+    )
     picture = np.full((1, 224, 224, 3), 0.5, np.float32)
     assert net.activations(picture, "conv_pw_13_relu").shape == (1, 7, 7, 256)
     with pytest.raises(WeightsError, match=r"MobilenetV1_025 \(notop.*have no classifier.*up to 'conv_pw_13_relu'"):

@@ -96,7 +96,11 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
         ([{"name": "w", "shape": [1]}], None, "not described by name, shape and dtype"),
         ([{"name": "w", "shape": [-1], "dtype": "float32"}], None, r"shape \[-1\]"),
         ([{"name": "w", "shape": [2**62] * 2, "dtype": "float32"}], None, "shape"),
-        ([{"name": "w", "shape": [1], "dtype": "string"}], None, "dtype 'string'; expected one of float32, int32, bool"),
+        (
+            [{"name": "w", "shape": [1], "dtype": "string"}],
+            None,
+            "dtype 'string'; expected one of float32, int32, bool",
+        ),
         ([{**ENTRIES[1], "quantization": {"dtype": "int4"}}], None, "quantised as 'int4'"),
         ([{**ENTRIES[1], "quantization": {"dtype": "uint8"}}], {"a.bin": b"abc"}, "scale None and min None"),
         ([], {}, "lists no weights"),
