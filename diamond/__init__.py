@@ -2,7 +2,7 @@
 
 import lazy_loader
 
-from modelzoo import InputSpec, image, load, models
+from modelzoo import AudioFrontend, InputSpec, LogScale, image, load, load_sound, models
 
 # What needs TensorFlow is imported when it is first asked for: `import diamond` stays under a second.
 __getattr__, __dir__, _lazy = lazy_loader.attach(
@@ -38,4 +38,14 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
     },
 )
 __version__ = "0.1.0"
-__all__ = ["InputSpec", "__version__", "image", "load", "models", *_lazy]  # noqa: PLE0604
+__all__ = [  # noqa: PLE0604
+    "AudioFrontend",
+    "InputSpec",
+    "LogScale",
+    "__version__",
+    "image",
+    "load",
+    "load_sound",
+    "models",
+    *_lazy,
+]

@@ -1,6 +1,9 @@
+from modelzoo import AudioFrontend as AudioFrontend
 from modelzoo import InputSpec as InputSpec
+from modelzoo import LogScale as LogScale
 from modelzoo import image as image
 from modelzoo import load as load
+from modelzoo import load_sound as load_sound
 from modelzoo import models as models
 
 from .attribution.channels import ChannelAttribution as ChannelAttribution

@@ -1,4 +1,4 @@
-"""The command line: ``diamond models``, ``diamond layers NAME``, ``diamond demo``."""
+"""The command line: ``diamond models``, ``layers NAME``, ``check NAME``, ``convert FILE``, ``demo``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def models(as_json: Json = False) -> None:
 
     Example: diamond models
     """
-    from modelzoo.registry import cards, weights_state
+    from modelzoo.registry import broken_cards, cards, weights_state
 
     rows = [
         {
@@ -47,6 +47,8 @@ def models(as_json: Json = False) -> None:
         }
         for card in cards().values()
     ]
+    unknown = dict.fromkeys(rows[0])
+    rows += [{**unknown, "name": name, "weights": f"broken: {error}"} for name, error in broken_cards().items()]
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -78,6 +80,67 @@ def layers(
     from modelzoo.inventory import LayerTable
 
     print(LayerTable(chosen, table.network, table.aliases))
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
+    image: Annotated[str | None, typer.Argument(help="Path or URL of a picture; three known photos without.")] = None,
+    weights: Annotated[str, typer.Option(help="A file with other weights.")] = "default",
+) -> None:
+    """Name what is in known photos, and say whether the weights look trained and the pictures are fed rightly.
+
+    Exit code 1 where the weights look random.
+
+    Example: diamond check EfficientNetLite0
+    """
+    from modelzoo.check import check_network
+    from modelzoo.registry import load
+
+    found = _or_exit(lambda: check_network(load(name, weights=weights), image))
+    print(found)
+    if not found.looks_trained:
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="A frozen graph (.pb), a whole .keras or .h5 model, or a model.json.")],
+    name: Annotated[str, typer.Option(help="What the network is called from now on.")],
+    input_size: Annotated[int | None, typer.Option(help="Side of its pictures in pixels.")] = None,
+    value_range: Annotated[
+        tuple[float, float] | None, typer.Option(help="What it sees for black and white; guessed without.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="Node of a frozen graph that gives the answer.")] = None,
+    input_node: Annotated[str | None, typer.Option("--input", help="Node of a frozen graph for the pictures.")] = None,
+    classes: Annotated[str | None, typer.Option(help="What its outputs mean: imagenet.")] = None,
+    first_class: Annotated[int | None, typer.Option(help="Output of the first class; 1 after a background.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a network of this name.")] = False,
+) -> None:
+    """Make a network from a file one of the zoo: a .keras file and a card in your zoo folder.
+
+    Example: diamond convert frozen.pb --name MyNet --input-size 224 --value-range -1 1 --classes imagenet
+    """
+    from modelzoo.convert import convert as convert_file
+    from modelzoo.user_zoo import read_user_card
+
+    place = _or_exit(
+        lambda: convert_file(
+            file,
+            name=name,
+            input_size=input_size,
+            value_range=value_range,
+            output=output,
+            input=input_node,
+            classes=classes,
+            first_class=first_class,
+            overwrite=overwrite,
+        )
+    )
+    card = read_user_card(place)
+    low, high = card.input.value_range
+    guess = ", a guess: diamond check says more" if card.input.assumed else ""
+    print(f"{place}\n{name}: {card.output.size} outputs, {card.input.channel_order}, values {low:g} .. {high:g}{guess}")
 
 
 @app.command()

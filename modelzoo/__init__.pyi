@@ -1,9 +1,14 @@
+from .audio_cards import AudioFrontend as AudioFrontend
+from .audio_cards import LogScale as LogScale
 from .cards import Card as Card
 from .cards import CardError as CardError
 from .cards import InputSpec as InputSpec
 from .graph import GraphError as GraphError
 from .graph import UnknownLayerError as UnknownLayerError
 from .inputs.pictures import image as image
+from .inputs.sounds import Sound as Sound
+from .inputs.sounds import SoundError as SoundError
+from .inputs.sounds import load_sound as load_sound
 from .inventory import Layer as Layer
 from .inventory import LayerTable as LayerTable
 from .network import Network as Network

@@ -16,14 +16,16 @@ value range, for networks that come without a card).
 
 from __future__ import annotations
 
-import difflib
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from modelzoo.audio_cards import AudioFrontend, read_frontend
+from modelzoo.card_fields import CardError, checked, finite_numbers, stripped
 
 __all__ = ["Card", "CardError", "InputSpec", "OutputSpec", "Paper", "WeightSource", "card_paths", "read_card"]
 
@@ -37,26 +39,26 @@ NEEDED_FIELDS = {
 SOURCE_KINDS = tuple(NEEDED_FIELDS)
 
 
-class CardError(ValueError):
-    """A card that lacks a field, has one too many, or holds a value that cannot be."""
-
-
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network takes, and how a picture in [0, 1] becomes it.
+    """What a network takes, and how a picture in [0, 1] or a spectrogram becomes it.
 
     Attributes
     ----------
     height, width
-        Size the network was trained for, in pixels; None where any size will do and none is preferred.
+        Size the network was trained for, in pixels; None where any size will do and none is preferred. Of a sound
+        network: its frequency bands and its time frames.
     channels
         3 for colour pictures, 1 for spectrograms.
     channel_order
         ``"RGB"`` or ``"BGR"``: the order the network expects.
     scale, offset
-        One number or one a channel, in the network's channel order: ``network_value = scale * picture + offset``.
+        One number or one a channel, in the network's channel order: ``network_value = scale * picture + offset``. A
+        spectrogram is scaled likewise, from the values its frontend gives.
     assumed
         True where nobody said so and the values are a guess.
+    audio
+        How a sound becomes the spectrogram; None for a network that takes pictures.
     """
 
     height: int | None
@@ -66,12 +68,13 @@ class InputSpec:
     scale: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
     assumed: bool = False
+    audio: AudioFrontend | None = None
 
     def __post_init__(self) -> None:
         if self.channel_order not in CHANNEL_ORDERS:
             raise CardError(f"channel_order is {self.channel_order!r}; expected one of {', '.join(CHANNEL_ORDERS)}")
         for name in ("scale", "offset"):
-            numbers = _numbers(getattr(self, name), name)
+            numbers = finite_numbers(getattr(self, name), name)
             if len(numbers) not in (1, self.channels):
                 raise CardError(f"{name} has {len(numbers)} numbers; expected 1 or {self.channels}, one a channel")
             object.__setattr__(self, name, numbers)
@@ -81,12 +84,30 @@ class InputSpec:
             size = getattr(self, name)
             if size is not None and (not isinstance(size, int) or size < 1):
                 raise CardError(f"{name} is {size!r}; expected a number of pixels, 1 or more")
+        if self.audio is not None:
+            expected = (self.audio.n_mels, self.audio.patch_frames, 1)
+            if (self.height, self.width, self.channels) != expected:
+                raise CardError(
+                    f"the input is {self.height} x {self.width} x {self.channels}; expected {expected[0]} mel bands x "
+                    f"{expected[1]} frames x 1, as audio says"
+                )
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """Smallest and largest value the network sees over all channels, for pictures in [0, 1]."""
-        ends = [end for s, o in self.per_channel for end in (o, s + o)]
+        """Smallest and largest value the network sees over all channels, for pictures in [0, 1].
+
+        For sound the values of silence and of about the loudest sound.
+        """
+        low, high = (0.0, 1.0) if self.audio is None else (self.audio.log.floor, self.audio.ceiling)
+        ends = [s * end + o for s, o in self.per_channel for end in (low, high)]
         return min(ends), max(ends)
+
+    @property
+    def shape(self) -> tuple[int | None, int | None, int]:
+        """What the Keras model takes: ``(height, width, channels)``, or ``(time, frequency, 1)`` where time is first."""
+        if self.audio is not None and self.audio.time_first:
+            return self.width, self.height, self.channels
+        return self.height, self.width, self.channels
 
     @property
     def per_channel(self) -> tuple[tuple[float, float], ...]:
@@ -228,7 +249,8 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the card as plain dictionaries, lists, strings and numbers: what `Card.from_dict` reads back."""
-        return _without_none(asdict(self))
+        plain: dict[str, Any] = stripped(asdict(self))
+        return plain
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, origin: str = "card") -> Card:
@@ -241,17 +263,20 @@ class Card:
         """
         parts: dict[str, Any] = dict(content)
         try:
-            for name, kind in (("input", InputSpec), ("output", OutputSpec), ("paper", Paper)):
+            if isinstance(parts.get("input"), Mapping):
+                parts["input"] = _read_input(parts["input"])
+            for name, kind in (("output", OutputSpec), ("paper", Paper)):
                 if isinstance(parts.get(name), Mapping):
-                    parts[name] = _checked(kind, parts[name], name)
+                    parts[name] = checked(kind, parts[name], name)
             if "weights" in parts:
                 parts["weights"] = tuple(
-                    _checked(WeightSource, source, f"weights[{i}]") for i, source in enumerate(parts["weights"])
+                    checked(WeightSource, source, f"weights[{i}]") for i, source in enumerate(parts["weights"])
                 )
             parts["landmarks"] = tuple(parts.get("landmarks", ()))
-            return _checked(cls, parts, "")
+            card: Card = checked(cls, parts, "")
         except CardError as error:
             raise CardError(f"{origin}: {error}") from None
+        return card
 
 
 def read_card(path: Path) -> Card:
@@ -275,33 +300,12 @@ def card_paths() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem.lower())}
 
 
-def _checked(kind: type, content: Mapping[str, Any], where: str) -> Any:
-    known = {f.name: f for f in fields(kind)}
-    prefix = f"{where}." if where else ""
-    for name in content:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {prefix + near[0]!r}?" if near else f"; a card has {', '.join(known)}"
-            raise CardError(f"no field {prefix + name!r}{hint}")
-    for name, f in known.items():
-        if name not in content and f.default is MISSING and f.default_factory is MISSING:
-            raise CardError(f"the field {prefix + name!r} is missing")
+def _read_input(content: Mapping[str, Any]) -> InputSpec:
+    parts = dict(content)
     for name in ("scale", "offset"):
-        if kind is InputSpec and name in content:
-            content = {**content, name: _numbers(content[name], prefix + name)}
-    return kind(**content)
-
-
-def _numbers(value: float | Sequence[float], name: str) -> tuple[float, ...]:
-    numbers = (value,) if isinstance(value, int | float) else tuple(value)
-    if not numbers or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
-        raise CardError(f"{name} is {value!r}; expected a finite number, or one a channel")
-    return tuple(float(n) for n in numbers)
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value]
-    return value
+        if name in parts:
+            parts[name] = finite_numbers(parts[name], f"input.{name}")
+    if isinstance(parts.get("audio"), Mapping):
+        parts["audio"] = read_frontend(parts["audio"], "input.audio")
+    spec: InputSpec = checked(InputSpec, parts, "input")
+    return spec

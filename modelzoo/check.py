@@ -75,13 +75,19 @@ class Check:
             )
         if self.better is None:
             return words
-        low, high = own.spec.value_range
-        surprise = ""
-        if own.surprise is not None and self.better.surprise is not None:
-            surprise = f"; its batch normalisations expect {self.better.surprise:.3g}, found {own.surprise:.3g} nats off"
+        return f"{words}\n{self._comparison(self.better)}: is the card's range right?"
+
+    def _comparison(self, better: Evidence) -> str:
+        low, high = self.own.spec.value_range
+        shown = f"{self.own.spec.channel_order}, {low:.4g} .. {high:.4g}"
+        if better.score > self.own.score:
+            return (
+                f"The answers are much surer with {better.label} than with {shown} (score {better.score:.2f} against "
+                f"{self.own.score:.2f})"
+            )
         return (
-            f"{words}\nThe answers are much surer with {self.better.label} than with {own.spec.channel_order}, {low:g} .. "
-            f"{high:g} (score {self.better.score:.2f} against {own.score:.2f}{surprise}): is the card's range right?"
+            f"Its batch normalisations remember values as {better.label} gives them, not as {shown} does (surprise "
+            f"{better.surprise:.3f} against {self.own.surprise:.3f} nats)"
         )
 
     def __repr__(self) -> str:

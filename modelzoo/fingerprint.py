@@ -55,6 +55,8 @@ def _fingerprint_of(node: Node, spec: InputSpec, found: dict[int, str]) -> str:
     content = {"scheme": SCHEME, "does": what, "reads": [[found[ref.node], ref.output] for ref in node.inputs]}
     if node.is_input:
         content["preprocessing"] = {"order": spec.channel_order, "per_channel": spec.per_channel}
+        if spec.audio is not None and spec.audio.time_first:
+            content["preprocessing"]["time_first"] = True
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
     for variable in node.weights:
         values = np.ascontiguousarray(np.asarray(variable), dtype="<f4")

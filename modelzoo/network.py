@@ -6,8 +6,9 @@
     (1, 14, 14, 112)
 
 Every network here takes pictures in [0, 1], RGB, whatever it was trained on: the card's scale, offset and channel order
-are applied in the graph, so a gradient reaches the picture itself. Layers are named by address (see `modelzoo.graph`),
-so a network with nested models needs no other words than a flat one.
+are applied in the graph, so a gradient reaches the picture itself. A sound network takes spectrogram patches
+``(frequency, time, 1)`` in the place of pictures, which its card's frontend makes of sounds. Layers are named by address
+(see `modelzoo.graph`), so a network with nested models needs no other words than a flat one.
 
 A network *forwards* pictures to the nodes asked for; everything else here is a form of that.
 """
@@ -27,7 +28,9 @@ from modelzoo.attributes import describe
 from modelzoo.cards import Card, InputSpec
 from modelzoo.fingerprint import fingerprint
 from modelzoo.graph import Graph, GraphError, Node, Shape, read_graph
+from modelzoo.inputs.frontends import Patches, read_patches
 from modelzoo.inputs.pictures import images as read_images
+from modelzoo.inputs.sounds import SoundError
 from modelzoo.inventory import Layer, LayerTable, is_layer, list_layers
 from modelzoo.labels import Classes, read_classes
 from modelzoo.predictions import Predictions, names_of
@@ -73,13 +76,15 @@ class Network:
         Raises
         ------
         GraphError
-            Where the model cannot be read as a graph.
+            Where the model cannot be read as a graph, or takes spectrograms of another shape than the card says.
         UnknownLayerError
             Where the card names a layer that the model does not have.
         """
         graph = read_graph(model)
         for name in (card.output.layer, card.output.pre_output_layer, *card.landmarks):
             graph[name]
+        if card.input.audio is not None:
+            _check_spectrograms(graph, card)
         return cls(model, card, graph, weights)
 
     @property
@@ -142,12 +147,11 @@ class Network:
     def __repr__(self) -> str:
         spec = self.card.input
         low, high = spec.value_range
-        size = "any size" if spec.height is None else f"{spec.height} x {spec.width} px"
         guess = " (assumed; say load(..., input=(low, high)) if it differs)" if spec.assumed else ""
         return (
             f"{self.name}: {len(self.layers)} layers, {self.model.count_params():,} parameters, weights {self.weights}"
             f"{f' (without classifier: trained up to {self.trained_to})' if self.trained_to else ''}\n"
-            f"  input   {size}, {spec.channel_order}, values {low:g} to {high:g}{guess}\n"
+            f"  input   {_words_of(spec)}, values {low:g} to {high:g}{guess}\n"
             f"  output  {self.output_layer}, {self.output_size} values; before it {self.pre_output_layer}\n"
             f"  landmarks  {', '.join(self.landmarks) or 'none'}"
         )
@@ -179,26 +183,49 @@ class Network:
         return self.classes[index - before] if index - before < len(self.classes) else str(index)
 
     def read(self, pictures: Any) -> np.ndarray:
-        """Give one or many pictures as a batch of the network's own size.
+        """Give one or many pictures, or sounds, as a batch of the network's own size.
 
         Parameters
         ----------
         pictures
-            Path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a list of those.
+            Path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a list of those. For
+            a sound network: path, URL, `Sound`, ``(samples, rate)``, spectrograms ``(frequency, time, 1)`` or
+            ``(batch, frequency, time, 1)``, or a list of those.
 
         Returns
         -------
         float32 array
-            ``(batch, height, width, 3)`` in [0, 1]; resized and centre-cropped where the network has a size.
+            ``(batch, height, width, 3)`` in [0, 1]; resized and centre-cropped where the network has a size. Of sounds
+            ``(patch, frequency, time, 1)``, all patches of the first sound, then of the next.
         """
+        if self.card.input.audio is not None:
+            return self.patches(pictures).values
         spec = self.card.input
         size = None if spec.height is None or spec.width is None else (spec.height, spec.width)
         return read_images(pictures, size=size)
 
-    def preprocess(self, pictures: Any) -> Any:
-        """Turn pictures in [0, 1] into the values the network was trained on; a gradient passes.
+    def patches(self, sounds: Any) -> Patches:
+        """Give one or many sounds as spectrogram patches that know which sound they are from, and from when.
 
-        A network with one channel is given the luminance of a colour picture.
+        Parameters
+        ----------
+        sounds
+            As `read` takes them.
+
+        Raises
+        ------
+        SoundError
+            Where the network takes pictures, or a source is no sound.
+        """
+        if self.card.input.audio is None:
+            raise SoundError(f"{self.name} takes pictures, its card has no audio frontend; expected a sound network")
+        return read_patches(sounds, self.card.input.audio)
+
+    def preprocess(self, pictures: Any) -> Any:
+        """Turn pictures in [0, 1], or spectrograms, into the values the network was trained on; a gradient passes.
+
+        A network with one channel is given the luminance of a colour picture; one that takes time before frequency is
+        given the spectrogram turned.
         """
         spec = self.card.input
         values = tf.convert_to_tensor(pictures, dtype=tf.float32)
@@ -207,7 +234,8 @@ class Network:
         if spec.channel_order == "BGR":
             values = values[..., ::-1]
         scale, offset = zip(*spec.per_channel, strict=True)
-        return values * tf.constant(scale, tf.float32) + tf.constant(offset, tf.float32)
+        values = values * tf.constant(scale, tf.float32) + tf.constant(offset, tf.float32)
+        return tf.transpose(values, (0, 2, 1, 3)) if spec.audio is not None and spec.audio.time_first else values
 
     def forward(
         self,
@@ -222,7 +250,7 @@ class Network:
         Parameters
         ----------
         pictures
-            ``(batch, height, width, 3)`` in [0, 1].
+            ``(batch, height, width, 3)`` in [0, 1], or spectrograms ``(batch, frequency, time, 1)``.
         wanted
             Nodes of `graph` to compute.
         replace, feeds
@@ -240,7 +268,7 @@ class Network:
         return self.graph.evaluate(values, wanted, replace=replace)
 
     def predict(self, pictures: Any, top: int = 5) -> Predictions:
-        """Name what is in one or many pictures.
+        """Name what is in one or many pictures or sounds.
 
         Parameters
         ----------
@@ -253,18 +281,21 @@ class Network:
         -------
         Predictions
             The most probable classes first, with their probabilities and all logits. A network without a softmax of
-            its own is given one.
+            its own is given one. Of a sound the probabilities are the mean over its patches, and so are the logits.
         """
-        batch = self.read(pictures)
+        patches = None if self.card.input.audio is None else self.patches(pictures)
+        batch = self.read(pictures) if patches is None else patches.values
         output = self.graph.nodes[self.graph.outputs[0].node]
         logits, given = (flat(values) for values in self._run(batch, [self.logits_node, output]))
         probabilities = given if self.logits_node is not output else np.asarray(tf.nn.softmax(logits))
         if output.nonlinearity == "log_softmax":
             probabilities = np.exp(given)
+        if patches is not None:
+            logits, probabilities = patches.mean_by_sound(logits), patches.mean_by_sound(probabilities)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : max(1, top)]
         return Predictions(
             network=self.name,
-            images=names_of(pictures, len(batch)),
+            images=names_of(pictures, len(logits), "picture" if patches is None else "sound"),
             classes=order,
             labels=tuple(tuple(self.class_label(int(c)) for c in row) for row in order),
             probabilities=np.take_along_axis(probabilities, order, axis=1),
@@ -359,6 +390,25 @@ def features_node(graph: Graph) -> Node:
     while len(node.inputs) == 1 and describe(node)["op"] in _PASSES_ON:
         node = graph.nodes[node.inputs[0].node]
     return node
+
+
+def _words_of(spec: InputSpec) -> str:
+    audio = spec.audio
+    if audio is not None:
+        bands = f"{audio.n_mels} mel bands from {audio.fmin_hz:g} to {audio.fmax_hz:g} Hz"
+        return f"{bands} x {audio.patch_frames} frames ({audio.patch_s:g} s) of sound at {audio.sr} Hz"
+    size = "any size" if spec.height is None else f"{spec.height} x {spec.width} px"
+    return f"{size}, {spec.channel_order}"
+
+
+def _check_spectrograms(graph: Graph, card: Card) -> None:
+    found = graph.nodes[graph.inputs[0].node].shape[1:]
+    expected = card.input.shape
+    fits = len(found) == 3 and all(n in (None, m) for n, m in zip(found, expected, strict=True))
+    if not fits:
+        turned = (expected[1], expected[0], expected[2]) == found
+        hint = "; the frontend's time_first says the opposite" if turned else ""
+        raise GraphError(f"{card.name} takes {found}; expected {expected}, as its card's audio frontend says{hint}")
 
 
 def flat(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a network says is in a picture.
+"""What a network says is in a picture or a sound.
 
     >>> net.predict("cat.jpg")
     cat.jpg  Egyptian cat (285) 38.2 %   tiger cat (282) 33.1 %   ...
@@ -24,14 +24,14 @@ __all__ = ["Predictions"]
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The most probable classes of one or more pictures.
+    """The most probable classes of one or more pictures or sounds.
 
     Attributes
     ----------
     network
         Name of the network that was asked.
     images
-        A word for each picture: its file name, or its number.
+        A word for each picture or sound: its file name, or its number.
     classes
         ``(image, top)`` class indices, the most probable first.
     labels
@@ -118,13 +118,13 @@ class Predictions:
         return path
 
 
-def names_of(pictures: Any, n: int) -> tuple[str, ...]:
-    """Give a word for each of `n` pictures: the file's name where there is a file, else its number."""
+def names_of(pictures: Any, n: int, noun: str = "picture") -> tuple[str, ...]:
+    """Give a word for each of `n` pictures: the file's name where there is a file, else the noun and its number."""
     if isinstance(pictures, str | Path):
         return (_short(pictures),)
     if isinstance(pictures, list | tuple) and len(pictures) == n:
-        return tuple(_short(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures))
-    return tuple(f"picture {i}" for i in range(n))
+        return tuple(_short(p) if isinstance(p, str | Path) else f"{noun} {i}" for i, p in enumerate(pictures))
+    return tuple(f"{noun} {i}" for i in range(n))
 
 
 def _short(source: str | Path) -> str:

@@ -4,21 +4,23 @@
     >>> net = load("my_model.keras")             # a file
     >>> net = load(keras_model, input=(-1, 1))   # any functional or Sequential model, and the values it was trained on
 
-A name is looked up among the cards; the card names the builder and the places where weights come from. A model of the
-user's own gets a card made from its graph, in which the value range is an assumption unless it is said.
+A name is looked up among the cards; the card names the builder and the places where weights come from. Networks that a
+user has converted follow those of the package. A model of the user's own gets a card made from its graph, in which the
+value range is an assumption unless it is said.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-import zipfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelzoo.cards import Card, InputSpec, OutputSpec, WeightSource, card_paths, read_card
+from modelzoo.cards import Card, CardError, InputSpec, OutputSpec, WeightSource, card_paths, read_card
+from modelzoo.user_zoo import user_cards
+from modelzoo.weights.model_file import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
     import keras
@@ -26,9 +28,7 @@ if TYPE_CHECKING:
 
     from modelzoo.network import Network
 
-__all__ = ["UnknownModelError", "cards", "load", "models", "read_model_card"]
-
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+__all__ = ["UnknownModelError", "broken_cards", "cards", "load", "models", "packaged_cards", "read_model_card"]
 
 
 class UnknownModelError(KeyError):
@@ -39,9 +39,30 @@ class UnknownModelError(KeyError):
 
 
 @cache
-def cards() -> dict[str, Card]:
-    """All cards of the zoo by name."""
+def packaged_cards() -> dict[str, Card]:
+    """Cards of the networks that come with the package, by name."""
     return {name: read_card(path) for name, path in card_paths().items()}
+
+
+def cards() -> dict[str, Card]:
+    """All cards of the zoo by name: those of the package, then those of the user's own networks."""
+    own = {name: card for name, card in _own_cards().items() if isinstance(card, Card)}
+    return {**packaged_cards(), **own}
+
+
+def broken_cards() -> dict[str, CardError]:
+    """What is wrong with those networks of the user's own that cannot be used, by name."""
+    return {name: card for name, card in _own_cards().items() if isinstance(card, CardError)}
+
+
+def _own_cards() -> dict[str, Card | CardError]:
+    packaged = {folded_name(name): name for name in packaged_cards()}
+    own = user_cards()
+    for name in own:
+        if folded_name(name) in packaged:
+            other = packaged[folded_name(name)]
+            own[name] = CardError(f"{name!r} is too near to the zoo's own {other!r}; rename its folder and its card")
+    return own
 
 
 def read_model_card(name: str) -> Card:
@@ -51,12 +72,18 @@ def read_model_card(name: str) -> Card:
     ------
     UnknownModelError
         Naming the nearest networks.
+    CardError
+        For a network of the user's own with a card that cannot be read.
     """
-    known = {_folded(card): card for card in cards()}
-    found = known.get(_folded(name))
+    listed = cards()
+    known = {folded_name(card): card for card in listed}
+    found = known.get(folded_name(name))
     if found is not None:
-        return cards()[found]
-    near = difflib.get_close_matches(_folded(name), known, n=3, cutoff=0.4)
+        return listed[found]
+    broken = {folded_name(each): error for each, error in broken_cards().items()}
+    if folded_name(name) in broken:
+        raise broken[folded_name(name)]
+    near = difflib.get_close_matches(folded_name(name), known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(known[n] for n in near)}?" if near else "models() lists the zoo"
     raise UnknownModelError(f"no network {name!r} in the zoo of {len(known)}, and no such file; {hint}")
 
@@ -67,9 +94,10 @@ def models() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a network, indexed by name: title, input (pixels), channels, values (what the network sees for black
-        and white), outputs, landmarks, parameters, weights (``"ready"``, ``"downloadable"``, ``"missing"`` or
-        ``"none"``), year.
+        One row a network, indexed by name: title, input (pixels; mel bands x frames of a sound network), order (of
+        the channels; ``"mel"`` for sound), values (what the network sees for black and white, or for silence and loud
+        sound), outputs, landmarks, parameters, weights (``"ready"``, ``"downloadable"``, ``"missing"`` or
+        ``"none"``; ``"broken"`` and why for a network of the user's own that cannot be used), year.
     """
     import pandas as pd
 
@@ -78,7 +106,7 @@ def models() -> pd.DataFrame:
             "name": card.name,
             "title": card.title,
             "input": f"{card.input.height} x {card.input.width}",
-            "order": card.input.channel_order,
+            "order": card.input.channel_order if card.input.audio is None else "mel",
             "values": "{:g} .. {:g}".format(*card.input.value_range),
             "outputs": card.output.size,
             "landmarks": len(card.landmarks),
@@ -88,7 +116,10 @@ def models() -> pd.DataFrame:
         }
         for card in cards().values()
     ]
-    return pd.DataFrame(rows).set_index("name")
+    table = pd.DataFrame(rows).set_index("name")
+    for name, error in broken_cards().items():
+        table.loc[name, ["title", "weights"]] = [name, f"broken: {error}"]
+    return table
 
 
 def weights_state(card: Card) -> str:
@@ -126,7 +157,8 @@ def load(
         for random ones.
     input
         What the network takes: an `InputSpec`, or ``(low, high)``, the values it sees for black and white. The zoo's
-        networks know it; for others [0, 1] is assumed, or [0, 255] where the model rescales its input itself.
+        networks know it, converted ones by a guess at times; for others [0, 1] is assumed, or [0, 255] where the model
+        rescales its input itself.
 
     Returns
     -------
@@ -144,15 +176,17 @@ def load(
     require_tensorflow_backend()
     import keras
 
+    from modelzoo.weights.model_file import read_model
+
     source = name_or_path_or_model
     if isinstance(source, keras.Model):
         return _around(source, input)
     if not isinstance(source, str | Path):
         raise TypeError(f"expected a name, a path or a Keras model, found {type(source).__qualname__}")
     if Path(source).suffix in MODEL_SUFFIXES:
-        return _around(_read_model(Path(source)), input)
+        return _around(read_model(Path(source)), input)
     card = read_model_card(str(source))
-    return _from_zoo(card, weights)
+    return _from_zoo(card, weights) if card.architecture else _from_user_zoo(card, weights, input)
 
 
 def require_tensorflow_backend() -> None:
@@ -183,7 +217,7 @@ def _from_zoo(card: Card, weights: str | Path | None) -> Network:
     module = importlib.import_module(f"modelzoo.architectures.{card.architecture}")
     model = module.build(
         **card.options,
-        input_shape=(card.input.height, card.input.width, card.input.channels),
+        input_shape=card.input.shape,
         classes=card.output.size,
         name=card.name.lower(),
     )
@@ -199,6 +233,30 @@ def _from_zoo(card: Card, weights: str | Path | None) -> Network:
     assign_weights(model, arrays, origin=str(path), ignore=() if whole else classifier)
     trained_to = None if whole else last_features(network.graph, card.landmarks)
     return replace(network, weights=path.name, trained_to=trained_to)
+
+
+def _from_user_zoo(card: Card, weights: str | Path | None, spec: InputSpec | tuple[float, float] | None) -> Network:
+    import keras
+
+    from modelzoo.network import Network
+    from modelzoo.weights.errors import WeightsError
+    from modelzoo.weights.model_file import read_model
+    from modelzoo.weights.sources import check, locate
+
+    if weights not in ("default", None):
+        raise WeightsError(
+            f"{card.name} is a whole model, {card.weights[0].path}, and takes no weights of another file; load that file "
+            "itself, or convert it under a name of its own"
+        )
+    path = locate(card.weights[0], name=card.name)
+    check(path, card.weights[0])
+    model = read_model(path)
+    if spec is not None:
+        sized = {"height": card.input.height, "width": card.input.width}
+        card = replace(card, input=replace(_input_of(model, spec), **sized))
+    if weights is None:
+        return Network.of(keras.models.clone_model(model), card, weights="random")
+    return Network.of(model, card, weights=path.name)
 
 
 def _source(card: Card, weights: str | Path) -> WeightSource:
@@ -220,25 +278,6 @@ def _source(card: Card, weights: str | Path) -> WeightSource:
     whole = [source for source in card.weights if not source.without_top]
     ready = [source for source in whole or card.weights if state(source) == "ready"]
     return (ready or whole or card.weights)[0]
-
-
-def _read_model(path: Path) -> keras.Model:
-    import keras
-
-    from modelzoo.weights.keras_model import read_keras_model
-
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, siblings, n=2)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise FileNotFoundError(f"no file {path}{hint}")
-    with path.open("rb") as file:
-        start = file.read(8)
-    zipped, hdf5 = zipfile.is_zipfile(path), start == b"\x89HDF\r\n\x1a\n"
-    if not (zipped if path.suffix == ".keras" else hdf5):
-        raise ValueError(f"{path} is no {path.suffix} file: it begins with {start!r}; it may be truncated or renamed")
-    # safe_mode refuses Lambda layers: a model file must not bring code along.
-    return keras.saving.load_model(path, compile=False, safe_mode=True) if zipped else read_keras_model(path)
 
 
 def _around(model: keras.Model, spec: InputSpec | tuple[float, float] | None) -> Network:
@@ -286,5 +325,6 @@ def _rescales_itself(model: keras.Model) -> bool:
     return False
 
 
-def _folded(name: str) -> str:
+def folded_name(name: str) -> str:
+    """Give a name as names are compared: upper and lower case, ``-`` and ``_`` alike."""
     return name.casefold().replace("-", "").replace("_", "")

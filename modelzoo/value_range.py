@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RANGES", "Evidence", "RangeError", "best_of", "suggest_value_range", "unsurprising", "weigh_ranges"]
 
-RANDOM_BELOW = 0.1
+RANDOM_BELOW = 0.15
 MOST_NORMALISATIONS = 6
 # A range stays in where it surprises at most this many times as much as the least surprising one.
 SURPRISE_FACTOR, SURPRISE_FLOOR = 3.0, 0.01

@@ -77,14 +77,18 @@ def measure(
     tensor
         ``(batch,)``: the objective of each image.
     """
-    summands = []
-    for i, (kind, layer, before, _) in enumerate(shape):
+    plain, relative = [], []
+    for i, (kind, layer, before, in_units, _) in enumerate(shape):
         if kind in OF_PICTURES and pictures is None:
             continue
         measured = pictures if kind in OF_PICTURES else values[layer, before]
         counts = tf.cast(progress >= data.since[:, i], tf.float32)
-        summands.append(counts * data.weights[:, i] * _MEASURES[kind](measured, data.parameters[i]))
-    return tf.add_n(summands) if summands else tf.zeros_like(data.weights[:, 0])
+        value = counts * data.weights[:, i] * _MEASURES[kind](measured, data.parameters[i])
+        (relative if in_units else plain).append(value)
+    nothing = tf.zeros_like(data.weights[:, 0])
+    total = tf.add_n([nothing, *plain])
+    # The unit is held still: the terms that are counted in it must not push it about.
+    return total + tf.stop_gradient(tf.abs(total)) * tf.add_n([nothing, *relative])
 
 
 def _channel(values: Any, of: Mapping[str, Any]) -> Any:

@@ -79,6 +79,8 @@ class Term:
         Whether the layer is measured before its own nonlinearity.
     since
         Share of the steps after which the term counts.
+    relative
+        Whether the weight is in units of what the other terms reach together, layers' activations being of any size.
     """
 
     kind: str
@@ -88,6 +90,7 @@ class Term:
     words: str = ""
     before_nonlinearity: bool = False
     since: float = 0.0
+    relative: bool = False
 
     def __str__(self) -> str:
         factor = "" if self.weight == 1.0 else f"{self.weight:g} "
@@ -98,7 +101,7 @@ class Term:
     def shape(self) -> tuple[Any, ...]:
         """What is compiled: kind, layer, and the parameters' names and shapes."""
         sizes = tuple((name, self.parameters[name].shape) for name in sorted(self.parameters))
-        return (self.kind, self.layer, self.before_nonlinearity, sizes)
+        return (self.kind, self.layer, self.before_nonlinearity, self.relative, sizes)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,14 @@ class Objective:
     def before_nonlinearity(self) -> Objective:
         """Measure each layer before its own nonlinearity, where it has one: a channel that is silent has a gradient."""
         return Objective(tuple(replace(term, before_nonlinearity=bool(term.layer)) for term in self.terms))
+
+    def relative(self) -> Objective:
+        """Weigh each term in units of what all terms that are not relative reach together.
+
+        A penalty of a tenth of the objective is then the same on a layer whose activations go to 6 and one where they
+        go to 600.
+        """
+        return Objective(tuple(replace(term, relative=True) for term in self.terms))
 
     def late(self, since: float) -> Objective:
         """Count only after a share of the steps, from 0 to 1: a penalty that would smother the beginning."""

@@ -36,6 +36,7 @@ from modelzoo.inventory import Layer
 __all__ = ["Recipe", "read_recipe", "recipe_names"]
 
 # What a recipe asks of a channel: kind of objective, weight, before its nonlinearity, since which share of the steps.
+# What is asked of the picture (alpha, total_variation ...) has its weight in units of what is asked of the channel.
 Ask = tuple[str, float, bool, float]
 
 
@@ -95,7 +96,7 @@ class Recipe:
                 asked = getattr(objectives, kind)(layer, index)
                 parts.append(weight * (asked.before_nonlinearity() if before else asked).late(since))
             else:
-                parts.append(weight * getattr(objectives, kind)().late(since))
+                parts.append(weight * getattr(objectives, kind)().relative().late(since))
         return sum(parts[1:], parts[0])
 
     def to_dict(self) -> dict[str, Any]:

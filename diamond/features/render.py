@@ -129,7 +129,7 @@ def _rendered(
     for shape in shapes:
         places = [i for i, o in enumerate(objectives) if o.shape == shape]
         renderer = Renderer(net, shape, recipe, width=min(batch, len(places)))
-        groups += [(renderer, places[i : i + renderer.width]) for i in range(0, len(places), renderer.width)]
+        groups += [(renderer, together) for together in _batches(objectives, places, renderer.width)]
     channels = 3 if net.input.channels != 1 else 1
     images = np.full((len(objectives), *recipe.size, channels), 0.5, np.float32)
     activations = np.zeros(len(objectives), np.float32)
@@ -159,6 +159,29 @@ def _rendered(
                 seed=seed,
                 restarts=restarts.copy(),
             )
+
+
+def _batches(objectives: Sequence[Objective], places: Sequence[int], width: int) -> list[list[int]]:
+    """Cut into batches; the pictures of a family, which look at each other, stay together."""
+    families: list[tuple[set[tuple[int, int]], list[int]]] = []
+    for place in places:
+        terms = enumerate(objectives[place].terms)
+        numbers = {(i, int(term.parameters["family"])) for i, term in terms if "family" in term.parameters}
+        related = [family for family in families if family[0] & numbers]
+        families = [family for family in families if not family[0] & numbers]
+        families.append((numbers.union(*[n for n, _ in related]), sorted([place, *[i for _, p in related for i in p]])))
+    largest = max(len(members) for _, members in families)
+    if largest > width:
+        raise RenderError(
+            f"{largest} pictures of one family look at each other and must fit into one batch, which holds {width}: "
+            f"say batch={largest}, or give them families of their own (family=0, 1, ...)"
+        )
+    batches: list[list[int]] = [[]]
+    for _, members in families:
+        if len(batches[-1]) + len(members) > width:
+            batches.append([])
+        batches[-1] += members
+    return batches
 
 
 def _looks(steps: int) -> tuple[int, ...]:

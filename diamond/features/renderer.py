@@ -40,6 +40,7 @@ __all__ = ["RenderError", "RenderedBatch", "Renderer", "random_stream"]
 BATCH = 32
 STEPS_A_CALL = 8
 MOST_RESTARTS = 2
+GROUND = 0.9
 
 
 class RenderError(RuntimeError):
@@ -77,6 +78,15 @@ def random_stream(seed: int, *labels: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key))
 
 
+class _Run(NamedTuple):
+    """How far a batch is: steps done, what the optimiser changes and remembers, and all that was drawn beforehand."""
+
+    step: int
+    state: tuple[Any, ...]
+    memory: tuple[Any, ...]
+    drawn: dict[str, np.ndarray]
+
+
 class Renderer:
     """One compiled step for a network, a shape of objectives, a recipe and a batch width.
 
@@ -105,7 +115,7 @@ class Renderer:
         self.traces = 0
         self._colours = 1 if net.input.channels == 1 else 3
         self._planes = self._colours + recipe.alpha
-        self._nodes = {(layer, before): self._node(layer) for _, layer, before, _ in shape if layer}
+        self._nodes = {(layer, before): self._node(layer) for _, layer, before, _, _ in shape if layer}
 
     def render(
         self,
@@ -153,61 +163,53 @@ class Renderer:
         padded = [*settled, *[settled[-1]] * (self.width - n)]
         numbers = [*(copies or [0] * n), *[0] * (self.width - n)]
         labels = [(str(o), copy) if copy else (str(o),) for o, copy in zip(padded, numbers, strict=True)]
-        data = _constants(data_of(padded))
-        restarts = np.zeros(n, np.int64)
-        state, drawn = self._begin(labels, seed)
-        grey = tuple(tf.zeros_like(part) for part in state)
-        step = 0
-        memory = self._memory
+        data = _constants(_apart(data_of(padded), n))
+        restarts = np.zeros(self.width, np.int64)
+        run = self._begin(labels, seed, restarts)
+        grey = tf.fill([self.width, *self.recipe.size, self._colours], 0.5)
         for look in looks:
-            while step < look:
-                redirected = step < self.recipe.redirect_steps
-                end = min(step + STEPS_A_CALL, self.recipe.redirect_steps if redirected else look, look)
-                advance = self._advance_redirected if redirected else self._advance
-                now = {label: tf.constant(values[step:end]) for label, values in drawn.items()}
-                try:
-                    state, memory = advance(state, memory, tf.constant(end - step), tf.constant(step), now, data)
-                except (tf.errors.InvalidArgumentError, ValueError) as error:
-                    raise RenderError(self._unreachable(error)) from error
-                if on_steps is not None:
-                    on_steps((end - step) * n)
-                step = end
-            pictures, reached = (values.numpy()[:n] for values in self._finish(state, data))
-            broken = ~np.isfinite(pictures).all(axis=(1, 2, 3))
-            if broken.any():
-                pictures, reached, more = self._again(objectives, broken, looks, look, seed, pictures, reached)
-                restarts = restarts + more
-            at_rest = self._finish(grey, data)[1].numpy()[:n]
-            yield RenderedBatch(pictures, reached, at_rest, restarts)
+            run = self._advanced(run, look, data, None if on_steps is None else lambda steps: on_steps(steps * n))
+            pictures, reached = self._seen(run, data)
+            while (broken := _broken(pictures, reached, n)).any():
+                if restarts[broken].max() == MOST_RESTARTS:
+                    named = ", ".join(str(objectives[i]) for i in np.flatnonzero(broken)[:5])
+                    raise RenderError(f"the image of {named} did not stay finite, from {MOST_RESTARTS + 1} seeds")
+                restarts = restarts + broken
+                # The whole batch runs again, since images of one family look at each other; what is whole is kept.
+                other = self._advanced(self._begin(labels, seed, restarts), look, data, None)
+                run = _joined(broken, other, run)
+                pictures, reached = self._seen(run, data)
+            at_rest = self._reached(grey, data).numpy()
+            yield RenderedBatch(pictures[:n], reached[:n], at_rest[:n], restarts[:n])
 
-    def _begin(self, labels: Sequence[tuple[Any, ...]], seed: int) -> tuple[Any, dict[str, np.ndarray]]:
+    def _begin(self, labels: Sequence[tuple[Any, ...]], seed: int, restarts: np.ndarray) -> _Run:
         recipe = self.recipe
-        noise = [random_stream(seed, *label, "noise") for label in labels]
+        streams = [(*label, "restart", k) if k else label for label, k in zip(labels, restarts.tolist(), strict=True)]
+        noise = [random_stream(seed, *stream, "noise") for stream in streams]
         state = tuple(tf.constant(part) for part in recipe.image.draw(recipe.size, self._planes, noise))
-        moves = [random_stream(seed, *label, "moves") for label in labels]
-        return state, draw(recipe.transforms, moves, steps=recipe.steps, size=recipe.size)
+        moves = [random_stream(seed, *stream, "moves") for stream in streams]
+        drawn = draw(recipe.transforms, moves, steps=recipe.steps, size=recipe.size)
+        return _Run(0, state, self._memory, drawn)
 
-    def _again(
-        self,
-        objectives: Sequence[Objective],
-        broken: np.ndarray,
-        looks: Sequence[int],
-        look: int,
-        seed: int,
-        pictures: np.ndarray,
-        reached: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Render what did not stay finite from other seeds, up to the same look."""
-        again = np.flatnonzero(broken)
-        named = ", ".join(str(objectives[i]) for i in again[:5])
-        if seed >= MOST_RESTARTS * 1_000_003 or not set(looks):
-            raise RenderError(f"the image of {named} did not stay finite, from {MOST_RESTARTS + 1} seeds")
-        [*_, done] = self.run([objectives[int(i)] for i in again], looks=(look,), seed=seed + 1_000_003)
-        pictures, reached = pictures.copy(), reached.copy()
-        pictures[again], reached[again] = done.images, done.activations
-        more = np.zeros(len(objectives), np.int64)
-        more[again] = 1 + done.restarts
-        return pictures, reached, more
+    def _advanced(self, run: _Run, look: int, data: Data, on_steps: Callable[[int], object] | None) -> _Run:
+        step, state, memory, drawn = run
+        while step < look:
+            redirected = step < self.recipe.redirect_steps
+            end = min(step + STEPS_A_CALL, self.recipe.redirect_steps if redirected else look, look)
+            advance = self._advance_redirected if redirected else self._advance
+            now = {label: tf.constant(values[step:end]) for label, values in drawn.items()}
+            try:
+                state, memory = advance(state, memory, tf.constant(end - step), tf.constant(step), now, data)
+            except (tf.errors.InvalidArgumentError, ValueError) as error:
+                raise RenderError(self._unreachable(error)) from error
+            if on_steps is not None:
+                on_steps(end - step)
+            step = end
+        return _Run(step, state, memory, drawn)
+
+    def _seen(self, run: _Run, data: Data) -> tuple[np.ndarray, np.ndarray]:
+        pictures = self._shown(run.state)
+        return pictures.numpy(), self._reached(pictures, data).numpy()
 
     def _develop(self, state: Any) -> Any:
         planes = self.recipe.image.develop(state, self.recipe.size, self._planes)
@@ -285,14 +287,32 @@ class Renderer:
         return tf.function(several, autograph=False, reduce_retracing=True)
 
     @cached_property
-    def _finish(self) -> Any:
-        def finish(state: Any, data: Data) -> tuple[Any, Any]:
+    def _shown(self) -> Any:
+        def shown(state: Any) -> Any:
             pictures = self._develop(state)
             # An image with an alpha channel is shown, and measured, over mid-grey.
-            shown = over(pictures, tf.constant(0.5)) if self.recipe.alpha else pictures
-            return shown, self._objective(None, shown, data, redirected=False, progress=1.0)
+            return over(pictures, tf.constant(0.5)) if self.recipe.alpha else pictures
 
-        return tf.function(finish, autograph=False)
+        return tf.function(shown, autograph=False)
+
+    @cached_property
+    def _reached(self) -> Any:
+        def reached(pictures: Any, data: Data) -> Any:
+            return self._objective(None, pictures, data, redirected=False, progress=1.0)
+
+        return tf.function(reached, autograph=False)
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of what each layer gives for one image of this canvas."""
+        layers = {layer: node for (layer, _), node in self._nodes.items()}
+        traced = tf.function(lambda pictures: self.net.forward(pictures, list(layers.values())), autograph=False)
+        picture = tf.TensorSpec((1, *self.recipe.size, self._colours), tf.float32)
+        try:
+            found = traced.get_concrete_function(picture).structured_outputs
+        except ValueError as error:
+            raise RenderError(self._unreachable(error)) from error
+        return {layer: tuple(value.shape[1:]) for layer, value in zip(layers, found, strict=True)}
 
     def _node(self, layer: str) -> Node:
         return self.net.logits_node if layer == LOGITS else self.net.node(layer)
@@ -305,7 +325,9 @@ class Renderer:
         if not term.layer:
             return term
         node = self._node(term.layer)
-        channels = int(node.shape[-1] or 0)
+        if len(node.shape) < 2 or node.shape[-1] is None:
+            raise RenderError(f"{node.address!r} gives {node.shape[1:]} for a picture: it has no channels to look at")
+        channels = int(node.shape[-1])
         index = term.parameters.get("index")
         if index is not None and index == CENTRE:
             label = term.words.removeprefix("logit ")
@@ -320,7 +342,25 @@ class Renderer:
             raise RenderError(
                 f"a direction of {len(vector)} numbers in {node.address!r}, which has {channels} channels"
             )
+        self._check_places(term, node)
         return term
+
+    def _check_places(self, term: Term, node: Node) -> None:
+        row, column, target = (term.parameters.get(name) for name in ("row", "column", "target"))
+        canvas = " x ".join(map(str, self.recipe.size))
+        if target is not None and target.shape != self._shapes[term.layer]:
+            raise RenderError(
+                f"activations of shape {target.shape} to come close to in {node.address!r}, which gives "
+                f"{self._shapes[term.layer]} on a canvas of {canvas} px: take them from one picture of that size"
+            )
+        if row is None or column is None or row == CENTRE:
+            return
+        grid = self._shapes[term.layer][:-1]
+        if len(grid) == 2 and (row >= grid[0] or column >= grid[1]):
+            raise RenderError(
+                f"no place ({row}, {column}) in {node.address!r}: on a canvas of {canvas} px it has {grid[0]} rows and "
+                f"{grid[1]} columns, counted from 0"
+            )
 
     def _unreachable(self, error: Exception) -> str:
         layers = ", ".join(dict.fromkeys(layer for layer, _ in self._nodes))
@@ -337,3 +377,34 @@ class Renderer:
 def _constants(data: Data) -> Data:
     parameters = tuple({name: tf.constant(value) for name, value in of.items()} for of in data.parameters)
     return Data(tf.constant(data.weights), tf.constant(data.since), parameters)
+
+
+def _apart(data: Data, n: int) -> Data:
+    """Put the images that fill up a batch into a family of their own, so that nobody looks at them."""
+    for of in data.parameters:
+        if "family" in of:
+            of["family"][n:] = np.iinfo(np.int32).min
+    return data
+
+
+def _broken(pictures: np.ndarray, reached: np.ndarray, n: int) -> np.ndarray:
+    """Say of each image whether it, or what it reaches, is not finite; of those that fill up the batch no."""
+    whole = np.isfinite(pictures).all(axis=(1, 2, 3)) & np.isfinite(reached)
+    broken: np.ndarray = ~whole & (np.arange(len(whole)) < n)
+    return broken
+
+
+def _joined(rows: np.ndarray, other: _Run, run: _Run) -> _Run:
+    """Take some images from another run, which is as far."""
+
+    def of_rows(new: Any, old: Any) -> Any:
+        # The optimiser's count of steps and the like have no rows, and are the same in both.
+        return old if new.shape.rank == 0 else tf.where(rows.reshape(-1, *[1] * (new.shape.rank - 1)), new, old)
+
+    state = tuple(map(of_rows, other.state, run.state))
+    memory = tuple(map(of_rows, other.memory, run.memory))
+    drawn = {
+        label: np.where(rows.reshape(-1, *[1] * (old.ndim - 2)), other.drawn[label], old)
+        for label, old in run.drawn.items()
+    }
+    return _Run(run.step, state, memory, drawn)

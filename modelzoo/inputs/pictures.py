@@ -21,7 +21,6 @@ edges is clipped.
 
 from __future__ import annotations
 
-import difflib
 import io
 import operator
 import warnings
@@ -32,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from modelzoo.inputs.paths import existing_file
 from modelzoo.inputs.urls import UrlError, is_url, read_url
 
 __all__ = ["Picture", "PictureError", "image", "images"]
@@ -152,31 +152,16 @@ def _opened(source: Any, timeout_s: float | None) -> Picture:
         kind = answer.content_type or "no content type"
         return _decoded(io.BytesIO(answer.content), source, f" (the server calls it {kind})")
     if isinstance(source, str | Path):
-        path = Path(source).expanduser()
-        _check_path(path, source)
+        path = existing_file(
+            source,
+            error=PictureError,
+            remedy="pass one of its files, or several as images([...])",
+            expected="a path, an address, an array or a PIL image",
+        )
         return _decoded(path, str(source), "")
     if isinstance(source, Image.Image):
         return _from_pil(source, "the PIL image")
     return _from_array(_array(source))
-
-
-def _check_path(path: Path, source: str | Path) -> None:
-    if not str(source).strip() or "\0" in str(source):
-        raise PictureError(f"{str(source)[:200]!r} is no path; expected a path, an address, an array or a PIL image")
-    try:
-        if path.is_dir():
-            raise PictureError(f"{path} is a folder; pass one of its files, or several as images([...])")
-        if path.exists():
-            return
-    except OSError as error:
-        raise PictureError(f"{str(source)[:200]!r} is no path ({error.strerror})") from None
-    folder = path.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no file {path}: there is no folder {folder} (working in {Path.cwd()})")
-    names = {entry.name.casefold(): entry.name for entry in folder.iterdir() if entry.is_file()}
-    near = difflib.get_close_matches(path.name.casefold(), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {names[near[0]]!r}?" if near else f"; {len(names)} other files are in {folder.resolve()}"
-    raise FileNotFoundError(f"no file {path}{hint}")
 
 
 def _decoded(file: Path | io.BytesIO, name: str, remark: str) -> Picture:

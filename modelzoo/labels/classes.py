@@ -165,7 +165,8 @@ def read_classes(name: str) -> Classes:
     name
         ``"imagenet"``: the 1000 classes of the ImageNet challenge of 2012, in its customary order, by WordNet id
         (Russakovsky et al., 2015, https://arxiv.org/abs/1409.0575). ``"imagenet_devkit"``: the same classes in the
-        order of the challenge's development kit, which Google's first networks answer in.
+        order of the challenge's development kit, which Google's first networks answer in. ``"esc10"``: the ten sounds
+        of ESC-10, in alphabetical order (Piczak, 2015, https://doi.org/10.1145/2733373.2806390).
 
     Raises
     ------
@@ -174,8 +175,11 @@ def read_classes(name: str) -> Classes:
     """
     if name not in label_sets():
         raise ClassError(f"no label set {name!r}; there is {', '.join(map(repr, label_sets()))}")
-    pairs = json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8"))
-    return Classes(names=tuple(label for _, label in pairs), wordnet_ids=tuple(wordnet_id for wordnet_id, _ in pairs))
+    entries = json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    if isinstance(entries[0], str):
+        return Classes.from_names(entries)
+    wordnet_ids, names = zip(*entries, strict=True)
+    return Classes(names=names, wordnet_ids=wordnet_ids)
 
 
 def _folder() -> Path:

@@ -107,9 +107,12 @@ def build_from_frozen_graph(
             _build(work, node)
     answer = work.tensors.get(end)
     if answer is None or answer is inputs:
-        raise WeightsError(f"{path}: {end!r} computes nothing from the picture {picture.name!r}; expected a network's answer")
+        raise WeightsError(
+            f"{path}: {end!r} computes nothing from {picture.name!r}; expected a network's answer"
+        )
     model = keras.Model(inputs, answer, name=(name or Path(path).stem).replace("/", "."))
-    assign_weights(model, work.arrays, origin=str(path))
+    if work.arrays:
+        assign_weights(model, work.arrays, origin=str(path))
     return model, dict(work.names)
 
 
@@ -152,7 +155,9 @@ def _refuse_unknown(order: Sequence[GraphNode], path: str | Path, picture: Graph
         hint = f": {_WAY_OUT[op]}" if op in _WAY_OUT else ""
         lines.append(f"  {op} ({', '.join(places[:3])}{more}){hint}")
     raise WeightsError(
-        f"{path}: {len(unknown)} operations are not known here:\n" + "\n".join(lines) + f"\nKnown are {', '.join(LAYERS)}"
+        f"{path}: {len(unknown)} operations are not known here:\n"
+        + "\n".join(lines)
+        + f"\nKnown are {', '.join(LAYERS)}"
     )
 
 
@@ -188,7 +193,7 @@ def _input_shape(
         channels = next((int(k.shape[2]) for k in kernels if k is not None and k.ndim == 4), 3)
     if channels > 4:
         raise WeightsError(
-            f"{path}: {picture.name!r} has {channels} channels in the last axis; expected pictures with channels last (NHWC)"
+            f"{path}: {picture.name!r} has {channels} channels; expected pictures with channels last (NHWC)"
         )
     return height, width, channels
 
@@ -196,11 +201,15 @@ def _input_shape(
 def _build(work: Construction, node: GraphNode) -> None:
     split = next((name for name in node.inputs if ":" in name), None)
     if split is not None:
-        raise WeightsError(f"{work.where}: {node.name!r} reads {split!r}, an output other than the first; none such is known")
+        raise WeightsError(
+            f"{work.where}: {node.name!r} reads {split!r}; expected first outputs alone"
+        )
     if node.op == "Shape":
         sizes = work.tensors[node.inputs[0]].shape[1:]
         if None in sizes:
-            raise WeightsError(f"{work.where}: {node.name!r} needs the size of the pictures: say it with input_size=PIXELS")
+            raise WeightsError(
+                f"{work.where}: {node.name!r} needs the size of the pictures: say it with input_size=PIXELS"
+            )
         work.constants[node.name] = np.array([BATCH, *sizes])
         return
     if node.inputs and all(name in work.constants for name in node.inputs) and node.op in FOLDED:
@@ -212,7 +221,9 @@ def _build(work: Construction, node: GraphNode) -> None:
         work.names.setdefault(node.name, work.address_of(work.tensors[node.name]))
         return
     if node.op not in LAYERS:
-        raise WeightsError(f"{work.where}: {node.op} {node.name!r} of a value that depends on the picture; only of constants")
+        raise WeightsError(
+            f"{work.where}: {node.op} {node.name!r} of a value that depends on the picture"
+        )
     if computed_later(work, node):
         return
     tensor = LAYERS[node.op](work, node)

@@ -96,7 +96,9 @@ def read_nodes(path: str | Path) -> dict[str, GraphNode]:
     for node in nodes.values():
         for name in node.inputs:
             if name.partition(":")[0] not in nodes:
-                raise WeightsError(f"{path}: damaged: {node.name[:200]!r} reads {name[:200]!r}, which is not in the graph")
+                raise WeightsError(
+                    f"{path}: damaged: {node.name[:200]!r} reads {name[:200]!r}, which is not in the graph"
+                )
     return {name: _without_dropout(node, nodes) for name, node in nodes.items()}
 
 
@@ -178,7 +180,9 @@ def find_output(
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise WeightsError(f"{path}: no node {wanted!r} to end at{hint} Its ends are {_listed(ends)}")
     if not ends:
-        raise WeightsError(f"{path}: no node computes anything from a picture: expected a Placeholder and layers after it")
+        raise WeightsError(
+            f"{path}: no node computes anything from a picture: expected a Placeholder and layers after it"
+        )
     depth = {name: len(ordered(nodes, name, path=path)) for name in ends}
     likeness = {name: _likeness(name, nodes) for name in ends}
     best = max(likeness.values())

@@ -27,7 +27,7 @@ from modelzoo.weights.errors import WeightsError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["read_keras_model"]
+__all__ = ["amended_description", "read_keras_model"]
 
 
 def read_keras_model(path: Path) -> keras.Model:
@@ -51,7 +51,7 @@ def read_keras_model(path: Path) -> keras.Model:
     try:
         with h5py.File(path, "r") as file:
             description = _description(file, path)
-            amended = _amended(description, former=_version(file).startswith("2."))
+            amended = amended_description(description, former=_version(file).startswith("2."))
             if amended == description:
                 return keras.saving.load_model(path, compile=False, safe_mode=True)
             with tempfile.TemporaryDirectory(prefix="diamond-", ignore_cleanup_errors=True) as folder:
@@ -91,7 +91,8 @@ def _version(file: Any) -> str:
     return text.decode() if isinstance(text, bytes) else str(text)
 
 
-def _amended(description: Any, *, former: bool) -> Any:
+def amended_description(description: Any, *, former: bool) -> Any:
+    """Write a model's description so that Keras 3 takes it; `former` where Keras 2 wrote it."""
     slashed = {name for name in _names(description) if "/" in name}
     amended = _rewritten(description, slashed)
     if former:

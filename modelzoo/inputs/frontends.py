@@ -1,0 +1,227 @@
+"""From a sound to the spectrogram patches that a network takes.
+
+::
+
+    >>> frontend = read_model_card("Yamnet256_esc10").input.audio
+    >>> patches = read_patches(["dog.ogg", "rain.ogg"], frontend)
+    >>> patches.values.shape, patches.owner
+    ((6, 64, 96, 1), array([0, 0, 0, 1, 1, 1]))
+
+A network hears about a second at a time, so a sound becomes one *spectrogram* and that is cut into *patches*. Their
+axes are kept with them, in seconds of the original sound and in Hz: without them a picture of a patch is mislabelled as
+soon as the silence before the sound is trimmed or the hop is not a drawing library's own.
+
+What follows:
+
+* A spectrogram is ``(frequency, time)`` with the lowest band first; who draws it turns it over.
+* A sound shorter than a patch is repeated or followed by silence, as the card says; a rest at the end is left out.
+* Silence has the frontend's floor, also where decibels are counted below the loudest place and there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelzoo.audio_cards import AudioFrontend, LogScale
+from modelzoo.inputs.sounds import Sound, SoundError, is_sound, load_sound
+
+__all__ = ["Patches", "band_centres_hz", "frame_times_s", "read_patches", "spectrogram"]
+
+# librosa's own frames for finding silence, which the published networks were trained with.
+TRIM_FRAME, TRIM_HOP = 2048, 512
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Spectrogram patches of one or more sounds.
+
+    Attributes
+    ----------
+    values
+        float32 ``(patch, frequency, time, 1)``, lowest band first.
+    owner
+        ``(patch,)``: the number of the sound that each is from.
+    start_s
+        ``(patch,)``: where the patch begins, in seconds of that sound as it was given, its silence included; 0 for a
+        spectrogram that was given as such.
+    """
+
+    values: npt.NDArray[np.float32]
+    owner: npt.NDArray[np.intp]
+    start_s: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def mean_by_sound(self, values: np.ndarray) -> np.ndarray:
+        """Average what a network says of each patch, ``(patch, ...)``, to one answer a sound."""
+        return np.stack([values[self.owner == i].mean(axis=0) for i in range(int(self.owner[-1]) + 1)])
+
+
+def read_patches(sounds: Any, frontend: AudioFrontend) -> Patches:
+    """Read one or many sounds, or spectrograms, as patches.
+
+    Parameters
+    ----------
+    sounds
+        A path, an address, a `Sound`, ``(samples, rate)``, or a list of those; an array ``(frequency, time)``,
+        ``(frequency, time, 1)`` or ``(patch, frequency, time, 1)`` is taken for spectrogram patches as they are, each
+        a sound of its own.
+    frontend
+        The network's frontend.
+
+    Raises
+    ------
+    FileNotFoundError, SoundError
+        As `modelzoo.inputs.sounds.load_sound` does, with the place of the source that broke; also for an empty list
+        and for spectrograms of another shape or with values that are not finite.
+    """
+    many = isinstance(sounds, list) or (isinstance(sounds, tuple) and not is_sound(sounds))
+    if not many:
+        return _joined([_patches_of(sounds, frontend)])
+    if not len(sounds):
+        raise SoundError("no sound: the list of sources is empty")
+    parts = []
+    for i, source in enumerate(sounds):
+        name = f" ({source})" if isinstance(source, str) else ""
+        try:
+            parts.append(_patches_of(source, frontend))
+        except SoundError as error:
+            raise SoundError(f"sound {i} of {len(sounds)}{name}: {error}") from error
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"sound {i} of {len(sounds)}{name}: {error}") from error
+    return _joined(parts)
+
+
+def spectrogram(sound: Sound, frontend: AudioFrontend) -> npt.NDArray[np.float32]:
+    """Compute the spectrogram of a whole sound, nothing trimmed.
+
+    Parameters
+    ----------
+    sound
+        Resampled where its rate is not the frontend's, and made as long as one patch where it is shorter.
+    frontend
+        A frontend; decibels below the loudest place of a patch are here counted below that of the sound.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 ``(frequency, time)`` in the network's units, lowest band first.
+    """
+    return _logarithm(_energies(load_sound(sound, frontend.sr).samples, frontend), frontend.log)
+
+
+def band_centres_hz(frontend: AudioFrontend) -> npt.NDArray[np.float64]:
+    """Give the frequency in the middle of each mel band, ``(frequency,)`` in Hz."""
+    import librosa
+
+    edges = librosa.mel_frequencies(
+        n_mels=frontend.n_mels + 2, fmin=frontend.fmin_hz, fmax=frontend.fmax_hz, htk=frontend.mel_scale == "htk"
+    )
+    return np.asarray(edges[1:-1], dtype=np.float64)
+
+
+def frame_times_s(frontend: AudioFrontend, n: int | None = None) -> npt.NDArray[np.float64]:
+    """Give the middle of each of the first `n` frames (by default: of a patch), ``(time,)`` in seconds."""
+    first = 0.0 if frontend.centred else frontend.n_fft / 2
+    return (first + frontend.hop_samples * np.arange(frontend.patch_frames if n is None else n)) / frontend.sr
+
+
+def _patches_of(source: Any, frontend: AudioFrontend) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """Give patches, how many each sound has, and where each begins."""
+    if not is_sound(source):
+        given = _given(source, frontend)
+        return given, [1] * len(given), np.zeros(len(given))
+    sound = load_sound(source, frontend.sr)
+    samples, start = _trimmed(sound.samples, frontend)
+    energies = _energies(samples, frontend)
+    frames, step = frontend.patch_frames, frontend.patch_step_frames
+    starts = np.arange(0, energies.shape[1] - frames + 1, step)
+    if frontend.log.reference == "patch_max":
+        parts = [_logarithm(energies[:, i : i + frames], frontend.log) for i in starts]
+    else:
+        whole = _logarithm(energies, frontend.log)
+        parts = [whole[:, i : i + frames] for i in starts]
+    return np.stack(parts)[..., None], [len(parts)], (start + starts * frontend.hop_samples) / frontend.sr
+
+
+def _joined(parts: Sequence[tuple[np.ndarray, list[int], np.ndarray]]) -> Patches:
+    counts = [count for _, each, _ in parts for count in each]
+    return Patches(
+        values=np.concatenate([values for values, _, _ in parts]),
+        owner=np.repeat(np.arange(len(counts)), counts),
+        start_s=np.concatenate([starts for _, _, starts in parts]),
+    )
+
+
+def _given(source: Any, frontend: AudioFrontend) -> npt.NDArray[np.float32]:
+    array = np.asarray(source)
+    size = (frontend.n_mels, frontend.patch_frames)
+    if array.shape in (size, (*size, 1)):
+        array = array.reshape(1, *size, 1)
+    if array.dtype.kind not in "iuf" or array.shape[1:] != (*size, 1) or not len(array):
+        found = f"an array of shape {array.shape}" if array.ndim else f"a {type(source).__name__}"
+        raise SoundError(
+            f"{found}; expected a path, load_sound(samples, sr=RATE), or spectrograms of shape (patch, {size[0]}, "
+            f"{size[1]}, 1): frequency, then time"
+        )
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        raise SoundError(f"{bad} of {array.size} values of the spectrogram are NaN or infinite")
+    return array.astype(np.float32)
+
+
+def _trimmed(samples: np.ndarray, frontend: AudioFrontend) -> tuple[np.ndarray, int]:
+    if frontend.trim_db is None:
+        return samples, 0
+    import librosa
+
+    kept, (start, _) = librosa.effects.trim(
+        samples, top_db=frontend.trim_db, frame_length=TRIM_FRAME, hop_length=TRIM_HOP
+    )
+    return kept, int(start)
+
+
+def _energies(samples: np.ndarray, frontend: AudioFrontend) -> np.ndarray:
+    import librosa
+
+    needed = frontend.patch_samples
+    if len(samples) < needed and frontend.short == "repeat":
+        samples = np.resize(samples, needed)
+    elif len(samples) < needed:
+        samples = np.pad(samples, (0, needed - len(samples)))
+    mel: np.ndarray = librosa.feature.melspectrogram(
+        y=samples,
+        sr=frontend.sr,
+        n_fft=frontend.n_fft,
+        win_length=frontend.window_samples,
+        hop_length=frontend.hop_samples,
+        window="hann",
+        center=frontend.centred,
+        power=float(frontend.power),
+        n_mels=frontend.n_mels,
+        fmin=frontend.fmin_hz,
+        fmax=frontend.fmax_hz,
+        htk=frontend.mel_scale == "htk",
+        norm=None if frontend.norm == "none" else frontend.norm,
+    )
+    return mel
+
+
+def _logarithm(energies: np.ndarray, log: LogScale) -> npt.NDArray[np.float32]:
+    if log.kind != "db":
+        logarithm = np.log if log.kind == "ln" else np.log10
+        return logarithm(log.offset + log.gain * energies).astype(np.float32)
+    loudest = float(energies.max())
+    if isinstance(log.reference, str) and loudest <= log.smallest:
+        return np.full(energies.shape, log.floor, dtype=np.float32)
+    import librosa
+
+    reference = loudest if isinstance(log.reference, str) else log.reference
+    decibels = librosa.power_to_db(energies, ref=reference, amin=log.smallest, top_db=log.range_db)
+    return np.asarray(decibels, dtype=np.float32)

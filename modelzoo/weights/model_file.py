@@ -1,0 +1,92 @@
+"""Whole models from files, whatever wrote them.
+
+::
+
+    >>> model = read_model(Path("mobilenet_v1_0.25_224.h5"))
+
+``.keras`` and ``.h5`` files and layers models of TensorFlow.js hold a model with its weights. Keras' safe mode stays on: a
+file that brings code along is refused. The layers of our own that a file may name are known by the time it is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import pkgutil
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelzoo.weights.errors import WeightsError
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["MODEL_SUFFIXES", "know_own_layers", "read_model"]
+
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+def read_model(path: Path) -> keras.Model:
+    """Read a whole model from a ``.keras`` or ``.h5`` file, or the ``model.json`` of a TensorFlow.js layers model.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file, with the nearest names.
+    ValueError
+        Where the content is not what the name says, or holds code.
+    WeightsError
+        Where the file holds weights and no model.
+    """
+    import keras
+
+    from modelzoo.weights.keras_model import read_keras_model
+
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, siblings, n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise FileNotFoundError(f"no file {path}{hint}")
+    know_own_layers()
+    if path.suffix == ".json":
+        return _read_tfjs_model(path)
+    with path.open("rb") as file:
+        start = file.read(8)
+    zipped, hdf5 = zipfile.is_zipfile(path), start == b"\x89HDF\r\n\x1a\n"
+    if not (zipped if path.suffix == ".keras" else hdf5):
+        raise ValueError(f"{path} is no {path.suffix} file: it begins with {start!r}; it may be truncated or renamed")
+    # safe_mode refuses Lambda layers: a model file must not bring code along.
+    return keras.saving.load_model(path, compile=False, safe_mode=True) if zipped else read_keras_model(path)
+
+
+def know_own_layers() -> None:
+    """Import the modules whose layers a saved model may name: Keras finds them by their registration."""
+    package = importlib.import_module("modelzoo.architectures")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def _read_tfjs_model(path: Path) -> keras.Model:
+    import keras
+
+    from modelzoo.weights.keras_file import keras_names
+    from modelzoo.weights.keras_model import amended_description
+    from modelzoo.weights.mapping import assign_weights
+    from modelzoo.weights.tfjs import read_tfjs
+
+    arrays = read_tfjs(path)
+    topology = json.loads(path.read_text(encoding="utf-8")).get("modelTopology")
+    if not isinstance(topology, dict):
+        raise WeightsError(f"{path} holds weights and no model: it has no 'modelTopology'")
+    description = topology.get("model_config", topology)
+    if not isinstance(description, dict) or "class_name" not in description:
+        raise WeightsError(f"{path}: its 'modelTopology' describes no Keras model; expected a class_name and a config")
+    former = str(topology.get("keras_version", "2.")).startswith(("2.", "tfjs"))
+    try:
+        model = keras.models.model_from_json(json.dumps(amended_description(description, former=former)))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{path}: Keras cannot read its 'modelTopology': {error}") from None
+    assign_weights(model, keras_names(arrays, model, origin=str(path), optional=()), origin=str(path))
+    return model
