@@ -2,7 +2,8 @@
 
 *Robust activation*: what a picture reaches of its channel after the layer's nonlinearity, as the mean over 32 small
 shifts, turns and scalings that no optimiser drew; as a share of the most that any real photo reaches, unmoved, at the
-network's own input size. The statistic of a texture is the mean over the layer's places, of a sprite the maximum.
+network's own input size. The statistic of a texture is the mean over the layer's places, of a sprite the maximum; the
+maximum of a ReLU6 is taken without its cap, which photos reach too, so that nothing could be told above it.
 
 *Alive*: the picture reaches visibly more than a flat grey one does, by a twentieth of what the best photo adds to it.
 
@@ -89,12 +90,15 @@ def chosen_channels(channels, count):
 def statistics(net, layer, pictures):
     """Measure every channel of a layer, ``(statistic, picture, channel)``."""
     node = net.node(layer)
+    capped = node.nonlinearity == "relu6"
+    wanted = [node, net.graph.nodes[node.inputs[0].node]] if capped else [node, node]
 
     def build():
         def measured(batch):
-            [values] = net.forward(batch, [node])
+            values, whole = net.forward(batch, wanted)
             places = list(range(1, values.shape.rank - 1))
-            return tf.stack([tf.reduce_mean(values, places), tf.reduce_max(values, places)] if places else [values] * 2)
+            strongest = tf.nn.relu(whole) if capped else whole
+            return tf.stack([tf.reduce_mean(values, places), tf.reduce_max(strongest, places)])
 
         return measured
 
@@ -105,7 +109,7 @@ def statistics(net, layer, pictures):
 
 def standard(net, layer):
     """Measure the photos, or read what was measured before."""
-    file = CACHE / f"standard-{net.fingerprint(layer)[:16]}.npz"
+    file = CACHE / f"standard-2-{net.fingerprint(layer)[:16]}.npz"
     if not file.exists():
         side = net.input.height or 224
         of_photos = statistics(net, layer, photos(side))

@@ -65,7 +65,8 @@ def layers(
 
     Example: diamond layers EfficientNetLite0 --landmarks
     """
-    from modelzoo.registry import MODEL_SUFFIXES, load
+    from modelzoo.registry import load
+    from modelzoo.weights.model_file import MODEL_SUFFIXES
 
     def read() -> Any:
         # The inventory needs no trained weights, so none are fetched.

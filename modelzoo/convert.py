@@ -101,13 +101,13 @@ def convert(
     spec, guess = net.input, ""
     if value_range is None:
         spec, guess = _guessed(net)
-    known = {"classes": classes, "first_class": _first_class(net, classes, first_class)}
+    answer = replace(net.card.output, classes=classes, first_class=_first_class(net, classes, first_class))
     card = replace(
         net.card,
         name=name,
         title=name,
         input=spec,
-        output=replace(net.card.output, **known),
+        output=answer,
         lucid={original: address for original, address in names.items() if original != address},
         remark=f"Converted from {path.name}.{guess}",
     )

@@ -54,9 +54,9 @@ def _fingerprint_of(node: Node, spec: InputSpec, found: dict[int, str]) -> str:
         return found[node.inputs[0].node]
     content = {"scheme": SCHEME, "does": what, "reads": [[found[ref.node], ref.output] for ref in node.inputs]}
     if node.is_input:
-        content["preprocessing"] = {"order": spec.channel_order, "per_channel": spec.per_channel}
-        if spec.audio is not None and spec.audio.time_first:
-            content["preprocessing"]["time_first"] = True
+        # Only where it is so: the fingerprints of picture networks stay what they were.
+        turned = {"time_first": True} if spec.audio is not None and spec.audio.time_first else {}
+        content["preprocessing"] = {"order": spec.channel_order, "per_channel": spec.per_channel, **turned}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
     for variable in node.weights:
         values = np.ascontiguousarray(np.asarray(variable), dtype="<f4")

@@ -252,8 +252,8 @@ def _from_user_zoo(card: Card, weights: str | Path | None, spec: InputSpec | tup
     check(path, card.weights[0])
     model = read_model(path)
     if spec is not None:
-        sized = {"height": card.input.height, "width": card.input.width}
-        card = replace(card, input=replace(_input_of(model, spec), **sized))
+        said = _input_of(model, spec)
+        card = replace(card, input=replace(said, height=card.input.height, width=card.input.width))
     if weights is None:
         return Network.of(keras.models.clone_model(model), card, weights="random")
     return Network.of(model, card, weights=path.name)

@@ -211,7 +211,7 @@ def _normalisations(net: Network) -> list[Node]:
     """Find the first batch normalisations that remember anything."""
     from modelzoo.attributes import describe
 
-    found = []
+    found: list[Node] = []
     for node in net.graph:
         if len(found) < MOST_NORMALISATIONS and not node.is_input and describe(node).get("by") == "BatchNormalization":
             mean, variance = _remembered(node.operation)
@@ -227,7 +227,7 @@ def _remembered(layer: Any) -> tuple[np.ndarray, np.ndarray]:
 def _surprise(nodes: Sequence[Node], before: Sequence[np.ndarray]) -> float | None:
     if not nodes:
         return None
-    divergences = []
+    divergences: list[float] = []
     for node, values in zip(nodes, before, strict=True):
         mean, variance = _remembered(node.operation)
         values = values.reshape(-1, values.shape[-1]).astype(np.float64)
@@ -235,5 +235,5 @@ def _surprise(nodes: Sequence[Node], before: Sequence[np.ndarray]) -> float | No
         expected = variance + 1e-3
         ratio = (values.var(axis=0) + 1e-3) / expected
         apart = (values.mean(axis=0) - mean) ** 2 / expected
-        divergences.append(np.median(0.5 * (ratio - 1 - np.log(ratio) + apart)))
+        divergences.append(float(np.median(0.5 * (ratio - 1 - np.log(ratio) + apart))))
     return float(np.mean(divergences))

@@ -179,10 +179,14 @@ def _over_space(values: Any) -> Any:
 def _at_place(values: Any, of: Mapping[str, Any]) -> Any:
     if values.shape.rank == 2:
         return values
-    height, width = tf.shape(values)[1], tf.shape(values)[2]
-    row = tf.where(of["row"] == CENTRE, height // 2, of["row"])
-    column = tf.where(of["column"] == CENTRE, width // 2, of["column"])
-    return tf.gather_nd(values, tf.stack([row, column], axis=-1), batch_dims=1)
+    row, column = (_around(of[name], tf.shape(values)[axis]) for name, axis in (("row", 1), ("column", 2)))
+    return tf.einsum("bhwc,bh,bw->bc", values, row, column)
+
+
+def _around(place: Any, n: Any) -> Any:
+    """Weigh the places along an axis: 1 at `place`; at the centre, a half at each of the middle two where n is even."""
+    first, second = tf.where(place == CENTRE, (n - 1) // 2, place), tf.where(place == CENTRE, n // 2, place)
+    return (tf.one_hot(first, n) + tf.one_hot(second, n)) / 2
 
 
 def _mean_over_others(similarity: Any, family: Any) -> Any:

@@ -18,7 +18,7 @@ What each measure reads, drawn on activations of a layer, ``+`` where it looks::
     + + + + +    . . + . .    * * * * *    . . * . .      + one channel
     + + + + +    . . . . .    * * * * *    . . . . .      * all channels, each with its weight
 
-The centre of an even number of places is the one below and to the right of the middle: index ``n // 2``.
+Where the number of places is even, the centre is the mean of the middle ones, so that the thing stands in the middle.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from diamond.features.images import Fourier, Parametrisation, Phase, image_from_
 from diamond.features.objectives import Objective
 from diamond.features.transforms import (
     Background,
+    Blur,
     Boxes,
     Jitter,
     Noise,
@@ -147,8 +148,16 @@ _RECIPES = {
         Recipe(
             "sprite",
             alpha=True,
-            transforms=(Jitter(2), Jitter(4), Jitter(4), Scale(0.94, 1.06), Rotate(12), Background()),
-            asks=(("neuron", 0.5, True, 0.0), ("channel", 0.5, False, 0.0), ("alpha", -1.0, False, 0.5)),
+            transforms=(
+                Blur(1.0, 0.0),
+                Jitter(2),
+                Jitter(4),
+                Jitter(4),
+                Scale(0.94, 1.06),
+                Rotate(12),
+                Background(),
+            ),
+            asks=(("neuron", 0.5, True, 0.0), ("channel", 0.5, False, 0.0), ("alpha", -1.0, False, 0.3)),
         ),
         Recipe(
             "phase",

@@ -290,8 +290,8 @@ class Renderer:
     def _shown(self) -> Any:
         def shown(state: Any) -> Any:
             pictures = self._develop(state)
-            # An image with an alpha channel is shown, and measured, over mid-grey.
-            return over(pictures, tf.constant(0.5)) if self.recipe.alpha else pictures
+            # An image with an alpha channel is shown, and measured, over a light ground.
+            return over(pictures, tf.constant(GROUND)) if self.recipe.alpha else pictures
 
         return tf.function(shown, autograph=False)
 

@@ -179,11 +179,9 @@ def _given(source: Any, frontend: AudioFrontend) -> npt.NDArray[np.float32]:
 def _trimmed(samples: np.ndarray, frontend: AudioFrontend) -> tuple[np.ndarray, int]:
     if frontend.trim_db is None:
         return samples, 0
-    import librosa
+    from librosa.effects import trim
 
-    kept, (start, _) = librosa.effects.trim(
-        samples, top_db=frontend.trim_db, frame_length=TRIM_FRAME, hop_length=TRIM_HOP
-    )
+    kept, (start, _) = trim(samples, top_db=frontend.trim_db, frame_length=TRIM_FRAME, hop_length=TRIM_HOP)
     return kept, int(start)
 
 
@@ -217,11 +215,10 @@ def _logarithm(energies: np.ndarray, log: LogScale) -> npt.NDArray[np.float32]:
     if log.kind != "db":
         logarithm = np.log if log.kind == "ln" else np.log10
         return logarithm(log.offset + log.gain * energies).astype(np.float32)
-    loudest = float(energies.max())
-    if isinstance(log.reference, str) and loudest <= log.smallest:
+    if isinstance(log.reference, str) and energies.max() <= log.smallest:
         return np.full(energies.shape, log.floor, dtype=np.float32)
     import librosa
 
-    reference = loudest if isinstance(log.reference, str) else log.reference
+    reference = np.max if isinstance(log.reference, str) else log.reference
     decibels = librosa.power_to_db(energies, ref=reference, amin=log.smallest, top_db=log.range_db)
     return np.asarray(decibels, dtype=np.float32)

@@ -23,7 +23,8 @@ def sample_pictures() -> dict[str, np.ndarray]:
     from PIL import Image
     from sklearn.datasets import load_sample_image
 
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file, Image.open(file) as picture:
+    file = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    with Image.open(str(file)) as picture:
         officer = np.asarray(picture.convert("RGB"))
     photos = {
         "chelsea": skimage.data.chelsea(),

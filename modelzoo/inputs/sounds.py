@@ -166,7 +166,7 @@ def _in_range(array: np.ndarray) -> npt.NDArray[np.float32]:
     if not array.size:
         raise SoundError(f"a sound without samples, of shape {array.shape}")
     if array.dtype == np.uint8:
-        return (array.astype(np.float32) - 128) / 128
+        return ((array.astype(np.float32) - 128) / 128).astype(np.float32)
     if array.dtype in (np.int16, np.int32):
         return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
     if array.dtype.kind != "f":

@@ -28,7 +28,8 @@ import numpy as np
 from modelzoo.weights.errors import WeightsError
 from modelzoo.weights.frozen_graph import read_constants
 from modelzoo.weights.graph_constants import BATCH, FOLDED, fold
-from modelzoo.weights.graph_layers import LAYERS, Construction, computed_later
+from modelzoo.weights.graph_construction import Construction
+from modelzoo.weights.graph_layers import LAYERS, computed_later
 from modelzoo.weights.graph_nodes import PASSES_ON, GraphNode, find_output, ordered, read_nodes
 from modelzoo.weights.mapping import assign_weights
 
@@ -107,9 +108,7 @@ def build_from_frozen_graph(
             _build(work, node)
     answer = work.tensors.get(end)
     if answer is None or answer is inputs:
-        raise WeightsError(
-            f"{path}: {end!r} computes nothing from {picture.name!r}; expected a network's answer"
-        )
+        raise WeightsError(f"{path}: {end!r} computes nothing from {picture.name!r}; expected a network's answer")
     model = keras.Model(inputs, answer, name=(name or Path(path).stem).replace("/", "."))
     if work.arrays:
         assign_weights(model, work.arrays, origin=str(path))
@@ -201,9 +200,7 @@ def _input_shape(
 def _build(work: Construction, node: GraphNode) -> None:
     split = next((name for name in node.inputs if ":" in name), None)
     if split is not None:
-        raise WeightsError(
-            f"{work.where}: {node.name!r} reads {split!r}; expected first outputs alone"
-        )
+        raise WeightsError(f"{work.where}: {node.name!r} reads {split!r}; expected first outputs alone")
     if node.op == "Shape":
         sizes = work.tensors[node.inputs[0]].shape[1:]
         if None in sizes:
@@ -221,9 +218,7 @@ def _build(work: Construction, node: GraphNode) -> None:
         work.names.setdefault(node.name, work.address_of(work.tensors[node.name]))
         return
     if node.op not in LAYERS:
-        raise WeightsError(
-            f"{work.where}: {node.op} {node.name!r} of a value that depends on the picture"
-        )
+        raise WeightsError(f"{work.where}: {node.op} {node.name!r} of a value that depends on the picture")
     if computed_later(work, node):
         return
     tensor = LAYERS[node.op](work, node)

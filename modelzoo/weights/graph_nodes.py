@@ -43,12 +43,15 @@ class GraphNode:
         Names of the nodes it reads, control inputs left out; ``"name:1"`` for an output that is not the first.
     attributes
         As the graph has them, by name.
+    passed_over
+        What it read in training alone.
     """
 
     name: str
     op: str
     inputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
+    passed_over: tuple[str, ...] = ()
 
     def integers(self, name: str) -> tuple[int, ...]:
         """Give a list of whole numbers; empty where it is not there."""
@@ -200,14 +203,15 @@ def _listed(names: Collection[str]) -> str:
 def _ends(nodes: Mapping[str, GraphNode], known: Collection[str]) -> list[str]:
     readers: dict[str, list[str]] = {name: [] for name in nodes}
     for node in nodes.values():
-        for name in node.inputs:
+        for name in (*node.inputs, *node.passed_over):
             readers[name.partition(":")[0]].append(node.name)
     seen = {name for name, node in nodes.items() if node.op == "PlaceholderWithDefault" or _begins(node)}
     reached = set(seen)
     stack = list(seen)
     while stack:
         for reader in readers[stack.pop()]:
-            if reader not in reached:
+            # A shape is no picture: what is computed from it alone, the noise of dropout, is no answer.
+            if reader not in reached and nodes[reader].op != "Shape":
                 reached.add(reader)
                 stack.append(reader)
     alive = {name for name in reached - seen if nodes[name].op in known}
@@ -239,11 +243,11 @@ def _without_dropout(node: GraphNode, nodes: Mapping[str, GraphNode]) -> GraphNo
     selects ``x / keep`` or 0 by ``noise >= rate``.
     """
     if node.op in ("Select", "SelectV2") and len(node.inputs) == 3 and _is_noise(node.inputs[0], nodes):
-        return replace(node, op="Identity", inputs=_unscaled(node.inputs[1], nodes))
+        return replace(node, op="Identity", inputs=_unscaled(node.inputs[1], nodes), passed_over=node.inputs)
     if node.op == "Mul" and len(node.inputs) == 2:
         for noise, kept in (node.inputs, node.inputs[::-1]):
             if _is_noise(noise, nodes):
-                return replace(node, op="Identity", inputs=_unscaled(kept, nodes))
+                return replace(node, op="Identity", inputs=_unscaled(kept, nodes), passed_over=node.inputs)
     return node
 
 

@@ -16,7 +16,7 @@ import json
 import pkgutil
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelzoo.weights.errors import WeightsError
 
@@ -85,8 +85,20 @@ def _read_tfjs_model(path: Path) -> keras.Model:
         raise WeightsError(f"{path}: its 'modelTopology' describes no Keras model; expected a class_name and a config")
     former = str(topology.get("keras_version", "2.")).startswith(("2.", "tfjs"))
     try:
-        model = keras.models.model_from_json(json.dumps(amended_description(description, former=former)))
+        model = keras.models.model_from_json(json.dumps(_functional(amended_description(description, former=former))))
     except (TypeError, KeyError, AttributeError) as error:
         raise WeightsError(f"{path}: Keras cannot read its 'modelTopology': {error}") from None
     assign_weights(model, keras_names(arrays, model, origin=str(path), optional=()), origin=str(path))
     return model
+
+
+def _functional(value: Any) -> Any:
+    # A functional model was called so only from Keras 2.3 on.
+    if isinstance(value, list):
+        return [_functional(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {key: _functional(item) for key, item in value.items()}
+    if renamed.get("class_name") == "Model" and isinstance(renamed.get("config"), dict):
+        renamed["class_name"] = "Functional"
+    return renamed

@@ -12,7 +12,9 @@ from tests.modelzoo.graph_files import Frozen, pictures, v1, weight
 
 
 def conv(x, name="conv", filters=4, kernel=3, stride=1, padding="SAME", **more):
-    return tf.nn.conv2d(x, weight(f"{name}/w", kernel, kernel, x.shape[-1], filters), stride, padding, name=name, **more)
+    return tf.nn.conv2d(
+        x, weight(f"{name}/w", kernel, kernel, x.shape[-1], filters), stride, padding, name=name, **more
+    )
 
 
 def unfused(x, name="bn", gamma=True):
@@ -111,7 +113,9 @@ def test_an_operation_gives_what_tensorflow_gives(what, tmp_path):
 
 def network(x):
     x = tf.nn.relu6(unfused(conv(x, "stem", 8, stride=2), "stem/bn"), name="stem/Relu6")
-    y = tf.nn.relu(tf.nn.bias_add(conv(x, "branch/conv", 8), weight("branch/b", 8), name="branch/pre"), name="branch/relu")
+    y = tf.nn.relu(
+        tf.nn.bias_add(conv(x, "branch/conv", 8), weight("branch/b", 8), name="branch/pre"), name="branch/relu"
+    )
     x = tf.concat([x, tf.nn.lrn(y, 2)], 3, name="mixed")
     x = tf.reduce_mean(x, [1, 2], name="pool")
     x = tf.nn.bias_add(tf.matmul(tf.identity(x, name="drop"), weight("fc/w", 16, 7)), weight("fc/b", 7), name="logits")
@@ -249,7 +253,9 @@ def test_decoding_before_the_network_is_left_out_with_input(tmp_path):
 
 REFUSED = {
     "1 operations are not known here:\n  Erf (strange)": lambda x: tf.math.erf(x * 2.0, name="strange"),
-    "data format NCHW; expected NHWC": lambda x: tf.nn.conv2d(x, weight("w", 1, 1, 12, 2), 1, "SAME", data_format="NCHW"),
+    "data format NCHW; expected NHWC": lambda x: tf.nn.conv2d(
+        x, weight("w", 1, 1, 12, 2), 1, "SAME", data_format="NCHW"
+    ),
     "normalises by the batch": lambda x: tf.raw_ops.FusedBatchNormV3(
         x=x, scale=[1.0] * 3, offset=[0.0] * 3, mean=[], variance=[], is_training=True
     )[0],
@@ -282,7 +288,9 @@ def test_switches_and_merges_say_how_to_freeze(tmp_path):
 
 
 def test_an_unknown_output_lists_the_candidates(whole):
-    with pytest.raises(WeightsError, match=r"no node 'probability'.*did you mean probabilities.*ends are probabilities"):
+    with pytest.raises(
+        WeightsError, match=r"no node 'probability'.*did you mean probabilities.*ends are probabilities"
+    ):
         build_from_frozen_graph(whole.path, output="probability")
 
 

@@ -75,7 +75,9 @@ def legacy(value: bytes, storages: dict[str, np.ndarray], *, system: Any = None,
     return content + b"".join(struct.pack("<q", array.size) + array.tobytes() for array in storages.values())
 
 
-def zipped(value: bytes, storages: dict[str, np.ndarray], *, compress: int = zipfile.ZIP_STORED, **more: bytes) -> bytes:
+def zipped(
+    value: bytes, storages: dict[str, np.ndarray], *, compress: int = zipfile.ZIP_STORED, **more: bytes
+) -> bytes:
     """A file as PyTorch writes it since 1.6, around an already pickled value."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compress) as archive:

@@ -1,0 +1,68 @@
+"""`diamond convert` and `diamond check`, as typed."""
+
+import keras
+import pytest
+from keras import layers
+from typer.testing import CliRunner
+
+from diamond.cli import app
+
+RUN = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def zoo(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIAMOND_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "zoo"
+
+
+@pytest.fixture
+def file(tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3), name="image")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu", name="conv")(image))
+    keras.Model(image, layers.Dense(5, activation="softmax", name="answer")(x)).save(tmp_path / "net.keras")
+    return str(tmp_path / "net.keras")
+
+
+def test_convert_then_models_layers_and_check(file, zoo):
+    done = RUN.invoke(app, ["convert", file, "--name", "Mine", "--input-size", "16", "--value-range", "-1", "1"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [str(zoo / "Mine"), "Mine: 5 outputs, RGB, values -1 .. 1"]
+    assert "Mine" in RUN.invoke(app, ["models"]).stdout
+    assert "conv" in RUN.invoke(app, ["layers", "mine"]).stdout
+    checked = RUN.invoke(app, ["check", "Mine"])
+    assert checked.exit_code == 1
+    assert "These look random" in checked.stdout
+
+
+def test_convert_without_a_range_says_it_is_a_guess(file):
+    done = RUN.invoke(app, ["convert", file, "--name", "Mine"])
+    assert done.exit_code == 0, done.output
+    assert "a guess: diamond check says more" in done.stdout
+
+
+def test_check_names_the_cat_and_exits_0():
+    done = RUN.invoke(app, ["check", "EfficientNetLite0"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("chelsea  Egyptian cat (285)")
+    assert "look trained" in done.stdout
+
+
+def test_a_broken_network_is_listed_with_what_is_wrong(zoo):
+    (zoo / "Bad").mkdir(parents=True)
+    (zoo / "Bad" / "card.toml").write_text("name = 1 2")
+    done = RUN.invoke(app, ["models", "--json"])
+    assert done.exit_code == 0
+    assert "not a TOML file" in done.stdout
+
+
+def test_an_error_is_one_line(file):
+    done = RUN.invoke(app, ["convert", file, "--name", "VGG16"])
+    assert done.exit_code == 1
+    assert done.stderr.strip() == "diamond: the zoo has a network 'VGG16'; call yours otherwise than 'VGG16'"
+
+
+@pytest.mark.parametrize("command", ["convert", "check"])
+def test_help_has_an_example(command):
+    assert f"Example: diamond {command}" in RUN.invoke(app, [command, "--help"]).stdout
