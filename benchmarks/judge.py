@@ -183,12 +183,24 @@ class Verdict:
         return 0.5 <= self.detail_of_row <= 2.0
 
 
-def judge(net, layer, images, channels, statistic):
-    """Judge pictures ``(picture, height, width, 3)`` in [0, 1] of the given channels of a layer."""
+def robust_at_best(net, layer, images, channels, statistic, shown=None):
+    """Measure as `robust`, also at the side in pixels at which a tool showed its pictures; give the better of both."""
+    reached = robust(net, layer, images, channels, statistic)
+    if shown in (None, images.shape[1]):
+        return reached
+    resized = tf.clip_by_value(tf.image.resize(images, (shown, shown), method="bicubic", antialias=True), 0.0, 1.0)
+    return np.maximum(reached, robust(net, layer, resized.numpy(), channels, statistic))
+
+
+def judge(net, layer, images, channels, statistic, shown=None):
+    """Judge pictures ``(picture, height, width, 3)`` in [0, 1] of the given channels of a layer.
+
+    `shown` is as in `robust_at_best`: a picture drawn to be enlarged is judged enlarged where that is better for it.
+    """
     kept = standard(net, layer)
     which = STATISTICS.index(statistic)
     best, grey = kept.best[which, channels], kept.grey[which, channels]
-    reached = robust(net, layer, images, channels, statistic)
+    reached = robust_at_best(net, layer, images, channels, statistic, shown)
     # A sum without nonlinearity may be negative on every photo; a share of that says nothing.
     share = np.where(best > 0, reached / np.where(best > 0, best, 1.0), np.nan)
     alive = reached - grey > ALIVE * np.abs(best - grey)

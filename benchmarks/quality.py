@@ -51,11 +51,11 @@ def rendered(net, layer, channels, recipe, seed):
 
 
 def drawn_by_peers(folder, network, layer):
-    """Give what peers drew of a layer: name, pictures, channels, seconds."""
+    """Give what peers drew of a layer: name, pictures, seconds, channels, and the side at which they showed it."""
     for file in sorted(folder.glob(f"*/{network}/{layer}.npz")):
         with np.load(file) as kept:
-            images = kept["images"].astype(np.float32)
-            yield file.parts[-3], images, kept["channels"].astype(int), float(kept["seconds"])
+            images = kept["images"][-1].astype(np.float32) / 255
+            yield file.parts[-3], images, float(kept["seconds"][-1]), kept["channels"], int(kept["shown"])
 
 
 def line_of(place, name, statistic, verdict, seconds):
@@ -140,22 +140,20 @@ def main():
             shown = judge.photos(net.input.height or 224)[best_photo[1, channels]]
             rows.append((f"{network}\n{layer}\nbest photo (spatial maximum)", shown, [f"{c}" for c in channels]))
         contestants = [
-            (r.name, *rendered(net, layer, channels, r, asked.seed), channels, statistic_of(r)) for r in recipes
+            (r.name, *rendered(net, layer, channels, r, asked.seed), channels, None, statistic_of(r)) for r in recipes
         ]
         if asked.peers:
-            contestants += [
-                (name, images, seconds, of, "mean")
-                for name, images, of, seconds in drawn_by_peers(asked.peers, network, layer)
-            ]
-        for name, images, seconds, of, statistic in contestants:
+            contestants += [(*drawn, "mean") for drawn in drawn_by_peers(asked.peers, network, layer)]
+        for name, images, seconds, of, shown, statistic in contestants:
             statistic = statistic if asked.statistic == "auto" else asked.statistic
-            verdict = judge.judge(net, layer, images, of, statistic)
+            verdict = judge.judge(net, layer, images, of, statistic, shown)
             verdicts[name][network, layer] = verdict
             print(line_of(place, name, statistic, verdict, seconds), flush=True)
             if asked.save:
-                kept = asked.save / name / network / f"{layer}.npz"
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                np.savez(kept, images=images, channels=of, seconds=seconds)
+                file = asked.save / name / network / f"{layer}.npz"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                pictures = np.round(images[None] * 255).astype(np.uint8)
+                np.savez_compressed(file, images=pictures, channels=of, seconds=[seconds], shown=images.shape[1])
             captions = [f"{c}: {s:.1f}" for c, s in zip(of, verdict.share, strict=True)]
             rows.append((f"{network}\n{layer}\n{name}, {seconds:.0f} s", images, captions))
     print(*summary(verdicts), sep="\n")

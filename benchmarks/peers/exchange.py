@@ -48,7 +48,7 @@ def looks(asked):
     return [asked.steps * (i + 1) // asked.looks for i in range(asked.looks)]
 
 
-def keep(asked, tool, task, *, images, steps, seconds):
+def keep(asked, tool, task, *, images, steps, seconds, shown=None):
     """Keep what a tool drew.
 
     Parameters
@@ -57,11 +57,14 @@ def keep(asked, tool, task, *, images, steps, seconds):
         ``(look, channel, height, width, 3)`` in [0, 1].
     steps, seconds
         ``(look,)``: steps of the optimiser and seconds for all channels of the task up to each look.
+    shown
+        Side in pixels at which the tool showed the picture to the network, where that is not the canvas' own.
     """
     file = asked.out / tool / task.network / f"{task.layer}.npz"
     file.parent.mkdir(parents=True, exist_ok=True)
     pictures = np.round(np.clip(np.asarray(images), 0, 1) * 255).astype(np.uint8)
-    np.savez_compressed(file, images=pictures, channels=task.channels, steps=steps, seconds=seconds)
+    kept = {"channels": task.channels, "steps": steps, "seconds": seconds, "shown": shown or task.size}
+    np.savez_compressed(file, images=pictures, **kept)
     print(f"{tool} {task.network}/{task.layer}: {len(task.channels)} channels, {steps[-1]} steps, {seconds[-1]:.1f} s")
 
 
@@ -77,4 +80,6 @@ def check(folder, network, answer):
         wanted, found = kept["answer"], answer(kept["picture"])
     error = float(np.abs(wanted - found).max() / np.abs(wanted).max())
     if error > 1e-3:
-        raise SystemExit(f"{network} as rebuilt here differs from the original by {error:.1e} of its largest activation")
+        raise SystemExit(
+            f"{network} as rebuilt here differs from the original by {error:.1e} of its largest activation"
+        )

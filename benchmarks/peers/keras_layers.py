@@ -13,9 +13,11 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.depth_radius, self.alpha, self.beta, self.bias = depth_radius, alpha, beta, bias
 
     def call(self, inputs):
+        """Divide each channel by a power of its neighbours' energy."""
         return tf.nn.local_response_normalization(inputs, self.depth_radius, self.bias, self.alpha, self.beta)
 
     def compute_output_shape(self, input_shape):
+        """Give the shape unchanged."""
         return input_shape
 
 

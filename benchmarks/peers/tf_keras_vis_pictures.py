@@ -1,6 +1,6 @@
 """Pictures by tf-keras-vis 0.8.7 at its own defaults, on pictures in [0, 255] as it expects them.
 
-    python tf_keras_vis_pictures.py FOLDER OUT [--layers ...] [--channels 16] [--steps 200] [--looks 8] [--batch 8]
+python tf_keras_vis_pictures.py FOLDER OUT [--layers ...] [--channels 16] [--steps 200] [--looks 8] [--batch 8]
 """
 
 import os
@@ -26,6 +26,7 @@ class Looks(Callback):
         self.pictures = []
 
     def __call__(self, i, values, *_, **__):
+        """Keep the pictures of step `i`, counted from 0."""
         if i + 1 in self.at:
             self.pictures.append(np.asarray(values[0]) / 255)
 

@@ -58,11 +58,14 @@ class Fourier:
         Power of the fall of amplitude with frequency: 1 for natural pictures, more for smoother ones.
     decay_across
         The same along the second axis alone, for spectrograms, whose axes are no lengths; as `decay` where None.
+    alpha_decay
+        How much faster the alpha channel falls off, where there is one.
     """
 
     deviation: float = 0.01
     decay: float = 1.0
     decay_across: float | None = None
+    alpha_decay: float = 0.0
 
     def draw(self, size: Size, planes: int, streams: Streams) -> State:
         """Draw ``(batch, planes, height, width // 2 + 1, 2)``, real and imaginary part last."""
@@ -71,7 +74,11 @@ class Fourier:
 
     def develop(self, state: State, size: Size, planes: int) -> Any:
         """Scale the spectrum and transform it back."""
-        scaled = state[0] * tf.constant(amplitudes(size, self.decay, self.decay_across)[..., None])
+        scale = np.stack([amplitudes(size, self.decay, self.decay_across)] * planes)
+        if planes in (2, 4):
+            # The alpha channel is an outline, not a drawing: its detail falls off once more.
+            scale[-1] *= amplitudes(size, self.alpha_decay) / amplitudes(size, self.alpha_decay)[0, 0]
+        scaled = state[0] * tf.constant(scale[..., None])
         return CONTRAST * tf.signal.irfft2d(tf.complex(scaled[..., 0], scaled[..., 1]), fft_length=size)
 
 

@@ -77,7 +77,8 @@ def measure(
     tensor
         ``(batch,)``: the objective of each image.
     """
-    plain, relative = [], []
+    plain: list[Any] = []
+    relative: list[Any] = []
     for i, (kind, layer, before, in_units, _) in enumerate(shape):
         if kind in OF_PICTURES and pictures is None:
             continue

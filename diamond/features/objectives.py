@@ -201,8 +201,7 @@ def neuron(layer: str | Layer, index: int, place: tuple[int, int] | None = None)
         ``(row, column)`` on the layer's grid; the centre where None.
     """
     name = _address(layer)
-    words = f"{name}:{index}@{'centre' if place is None else f'{place[0]},{place[1]}'}"
-    return _one("neuron", name, {"index": _counted(index), **_place(place)}, words)
+    return _one("neuron", name, {"index": _counted(index), **_place(place)}, f"{name}:{index}{_at(place)}")
 
 
 def direction(layer: str | Layer, vector: Sequence[float] | np.ndarray, *, cosine_power: float = 0.0) -> Objective:
@@ -239,7 +238,8 @@ def direction_neuron(
     """Maximise a direction at one place: `direction` as `neuron` is to `channel`."""
     name, unit = _address(layer), _unit(vector)
     parameters = {"vector": unit, "power": np.asarray(cosine_power, np.float32), **_place(place)}
-    return _one("direction_neuron", name, parameters, f"{name}:direction {_mark(unit, cosine_power, place)}")
+    words = f"{name}:direction {_mark(unit, cosine_power)}{_at(place)}"
+    return _one("direction_neuron", name, parameters, words)
 
 
 def group(layer: str | Layer, factor: Sequence[float] | np.ndarray) -> Objective:
@@ -378,6 +378,10 @@ def _unit(vector: Sequence[float] | np.ndarray) -> np.ndarray:
         raise ValueError(f"a direction of shape {values.shape}: expected one finite number a channel, not all zero")
     unit: np.ndarray = values / length
     return unit
+
+
+def _at(place: tuple[int, int] | None) -> str:
+    return "@centre" if place is None else f"@{place[0]},{place[1]}"
 
 
 def _mark(*values: Any) -> str:

@@ -147,6 +147,7 @@ _RECIPES = {
         Recipe("texture", transforms=(Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4))),
         Recipe(
             "sprite",
+            image=Fourier(alpha_decay=1.0),
             alpha=True,
             transforms=(
                 Blur(1.0, 0.0),

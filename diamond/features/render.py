@@ -43,7 +43,8 @@ def render(
     stream: Literal[False] = False,
     batch: int = BATCH,
     progress: bool = True,
-) -> Rendering: ...
+) -> Rendering:
+    """Give the finished pictures."""
 @overload
 def render(
     net: Network,
@@ -56,7 +57,8 @@ def render(
     stream: Literal[True],
     batch: int = BATCH,
     progress: bool = True,
-) -> Iterator[Rendering]: ...
+) -> Iterator[Rendering]:
+    """Give the pictures as they grow clearer."""
 def render(
     net: Network,
     objective: Objective | Sequence[Objective],

@@ -83,22 +83,21 @@ def _read_tfjs_model(path: Path) -> keras.Model:
     description = topology.get("model_config", topology)
     if not isinstance(description, dict) or "class_name" not in description:
         raise WeightsError(f"{path}: its 'modelTopology' describes no Keras model; expected a class_name and a config")
+    if _holds_code(description):
+        raise WeightsError(f"{path}: refused: it brings code along, in a Lambda layer")
     former = str(topology.get("keras_version", "2.")).startswith(("2.", "tfjs"))
+    kind = keras.Sequential if description["class_name"] == "Sequential" else keras.Model
+    config = amended_description(description, former=former).get("config")
     try:
-        model = keras.models.model_from_json(json.dumps(_functional(amended_description(description, former=former))))
+        # Before 2.2.3 the layers of a Sequential stood there alone.
+        model = kind.from_config({"name": path.parent.name, "layers": config} if isinstance(config, list) else config)
     except (TypeError, KeyError, AttributeError) as error:
         raise WeightsError(f"{path}: Keras cannot read its 'modelTopology': {error}") from None
     assign_weights(model, keras_names(arrays, model, origin=str(path), optional=()), origin=str(path))
     return model
 
 
-def _functional(value: Any) -> Any:
-    # A functional model was called so only from Keras 2.3 on.
-    if isinstance(value, list):
-        return [_functional(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    renamed = {key: _functional(item) for key, item in value.items()}
-    if renamed.get("class_name") == "Model" and isinstance(renamed.get("config"), dict):
-        renamed["class_name"] = "Functional"
-    return renamed
+def _holds_code(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("class_name") == "Lambda" or any(_holds_code(item) for item in value.values())
+    return isinstance(value, list) and any(_holds_code(item) for item in value)

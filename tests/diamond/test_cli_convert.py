@@ -42,6 +42,7 @@ def test_convert_without_a_range_says_it_is_a_guess(file):
     assert "a guess: diamond check says more" in done.stdout
 
 
+@pytest.mark.slow
 def test_check_names_the_cat_and_exits_0():
     done = RUN.invoke(app, ["check", "EfficientNetLite0"])
     assert done.exit_code == 0

@@ -185,7 +185,10 @@ def test_each_level_of_a_pyramid_is_half_the_size_of_the_last():
     coarse = tuple(tf.constant(part * (i == 3)) for i, part in enumerate(state))
     fine = tuple(tf.constant(part * (i == 0)) for i, part in enumerate(state))
     smooth, rough = (np.asarray(Laplacian(levels=5).develop(parts, (20, 9), 3)) for parts in (coarse, fine))
-    assert np.abs(np.diff(smooth, axis=2)).mean() / smooth.std() < 0.3 * np.abs(np.diff(rough, axis=2)).mean() / rough.std()
+    assert (
+        np.abs(np.diff(smooth, axis=2)).mean() / smooth.std()
+        < 0.3 * np.abs(np.diff(rough, axis=2)).mean() / rough.std()
+    )
 
 
 def test_a_cppn_looks_the_same_at_twice_the_resolution():
@@ -229,7 +232,9 @@ def test_a_parametrisation_is_written_and_read(image):
 
 
 def test_a_parametrisation_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match="no parametrisation of kind 'wavelet'; expected one of fourier, phase, pixels"):
+    with pytest.raises(
+        ValueError, match="no parametrisation of kind 'wavelet'; expected one of fourier, phase, pixels"
+    ):
         image_from_dict({"kind": "wavelet"})
 
 

@@ -4,15 +4,18 @@ import dataclasses
 
 import keras
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from keras import layers
 
 import diamond as dc
 from diamond.features import relu
-from diamond.features.recipes import read_recipe
+from diamond.features.images import Fourier, Phase
+from diamond.features.recipes import Recipe, read_recipe
 from diamond.features.render import render
 from diamond.features.renderer import Renderer, RenderError, random_stream
+from diamond.features.transforms import Background, Gain, Jitter, Noise
 from tests import tiny
 
 QUICK = dataclasses.replace(read_recipe("texture"), name="quick", size_px=24, steps=24)
@@ -68,6 +71,117 @@ def test_one_compilation_serves_all_batches_of_a_layer(net):
         renderer.render([dc.channel("second", i) for i in range(begin, begin + 4)])
     # One for the first steps, whose gradients are redirected, and one for the rest.
     assert renderer.traces == 2
+    # Neither do short batches, other seeds, or looks in between compile anything anew.
+    renderer.render([dc.channel("second", 0)], seed=3)
+    assert len(list(renderer.run([dc.channel("second", 1), dc.channel("second", 7)], looks=(3, 7, 20)))) == 3
+    assert renderer.traces == 2
+
+
+def test_a_stream_grows_clearer_and_ends_in_the_very_picture_one_gets_without_it(net):
+    recipe = dataclasses.replace(QUICK, steps=80)
+    chosen = [dc.channel("second", i) for i in range(2)] + [dc.channel("first", 3)]
+    growing = list(render(net, chosen, recipe=recipe, stream=True, progress=False))
+    for i, steps in enumerate((16, 32, 64)):
+        # Nothing of what was drawn for a step depends on how many there are.
+        same = render(net, chosen, recipe=recipe, steps=steps, progress=False)
+        np.testing.assert_array_equal(growing[i].images, same.images)
+    assert len(growing) == 4
+    at_once = render(net, chosen, recipe=recipe, progress=False)
+    np.testing.assert_array_equal(growing[-1].images, at_once.images)
+    np.testing.assert_array_equal(growing[-1].activations, at_once.activations)
+    assert (growing[-1].activations > growing[0].activations).all()
+
+
+def test_a_stream_of_fewer_than_sixteen_steps_is_one_picture(net):
+    assert len(list(render(net, dc.channel("second", 0), recipe=QUICK, steps=9, stream=True, progress=False))) == 1
+
+
+def test_copies_of_one_objective_are_different_pictures(net):
+    chosen = [dc.channel("second", 1), dc.channel("second", 2), *[dc.channel("second", 1)] * 2]
+    images = render(net, chosen, recipe=QUICK, batch=2, progress=False).images
+    for i, j in ((0, 2), (0, 3), (2, 3)):
+        assert np.abs(images[i] - images[j]).mean() > 0.02
+
+
+def test_a_canvas_need_not_be_square(net):
+    done = render(net, [dc.channel("second", i) for i in (1, 5)], recipe=QUICK, size=(18, 31), progress=False)
+    assert done.images.shape == (2, 18, 31, 3)
+    assert "18 x 31 px" in repr(done)
+    noise = np.random.default_rng(0).random((16, 18, 31, 3), dtype=np.float32)
+    [of_noise] = net.forward(noise, [net.node("second")])
+    assert (done.activations > np.asarray(of_noise).mean(axis=(1, 2))[:, [1, 5]].max(axis=0)).all()
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 20.0), ("nadam", 0.05), ("rmsprop", 0.05)])
+def test_any_optimiser_of_keras_climbs(net, optimizer, rate):
+    recipe = dataclasses.replace(QUICK, optimizer=optimizer, learning_rate=rate)
+    growing = list(render(net, dc.channel("second", 1), recipe=recipe, stream=True, progress=False))
+    longer = render(net, dc.channel("second", 1), recipe=recipe, steps=1, progress=False)
+    assert growing[-1].activations[0] > longer.activations[0] + 0.02
+    again = render(net, dc.channel("second", 1), recipe=recipe, progress=False)
+    np.testing.assert_array_equal(growing[-1].images, again.images)
+
+
+def test_an_alpha_channel_leaves_out_what_the_network_does_not_need(net):
+    """Of a neuron that sees thirteen pixels each way, the rest of the canvas becomes ground."""
+    recipe = Recipe("cut out", 48, 64, learning_rate=0.2, alpha=True, transforms=(Jitter(1), Background(3)))
+    asked = dc.neuron("second", 1).before_nonlinearity() - 2 * dc.alpha()
+    [picture] = render(net, asked, recipe=recipe, progress=False).images
+    assert picture.shape == (48, 48, 3)
+    middle = np.zeros((48, 48), bool)
+    middle[17:31, 17:31] = True
+    ground = np.median(picture[~middle], axis=0)
+    away = np.abs(picture - ground).mean(axis=-1)
+    assert away[middle].mean() > 3 * away[~middle].mean()
+
+
+def test_an_alpha_channel_needs_a_background():
+    with pytest.raises(ValueError, match="needs a Background among the transforms"):
+        Recipe("bare", alpha=True)
+
+
+def test_what_flat_grey_reaches_is_told_whatever_the_parametrisation(net):
+    grey = net.activations(np.full((1, 24, 24, 3), 0.5, np.float32), "second").mean(axis=(1, 2))[0]
+    for image in (Fourier(), Phase()):
+        recipe = dataclasses.replace(QUICK, steps=1, image=image)
+        done = Renderer(net, dc.channel("second", 0).shape, recipe, width=2).render([dc.channel("second", 3)])
+        np.testing.assert_allclose(done.at_rest, grey[[3]], rtol=1e-5)
+
+
+def test_a_network_of_one_channel_is_shown_spectrograms():
+    keras.utils.set_random_seed(1)
+    spectrogram = keras.Input((20, 32, 1), name="spectrogram")
+    x = layers.Conv2D(4, (3, 5), activation="relu", name="onsets")(spectrogram)
+    net = dc.load(keras.Model(spectrogram, layers.GlobalAveragePooling2D(name="pool")(x)), input=(-1, 1))
+    recipe = Recipe(
+        "sound",
+        (20, 32),
+        steps=24,
+        learning_rate=0.2,
+        image=Fourier(decay=1.0, decay_across=0.5),
+        transforms=(Jitter(1, across_px=6), Gain(0.05), Noise(0.02)),
+    )
+    done = render(net, [dc.channel("onsets", i) for i in range(4)], recipe=recipe, progress=False)
+    assert done.images.shape == (4, 20, 32, 1)
+    noise = np.random.default_rng(0).random((16, 20, 32, 1), dtype=np.float32)
+    [of_noise] = net.forward(noise, [net.node("onsets")])
+    assert (done.activations > np.asarray(of_noise).mean(axis=(1, 2)).max(axis=0)).all()
+    assert done.plot().axes
+
+
+def test_memory_stays_flat_over_many_layers(net):
+    """Thirty layers, each with a renderer of its own; what the first three take is not counted."""
+    image = keras.Input((16, 16, 3), name="image")
+    x = image
+    for i in range(30):
+        x = layers.Conv2D(8, 3, padding="same", activation="relu", name=f"layer{i}")(x)
+    deep = dc.load(keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(x), name="deep"), input=(-1, 1))
+    recipe = dataclasses.replace(QUICK, size_px=16, steps=2, redirect_steps=1)
+    process, taken = psutil.Process(), []
+    for i in range(30):
+        render(deep, [dc.channel(f"layer{i}", c) for c in range(4)], recipe=recipe, progress=False)
+        taken.append(process.memory_info().rss)
+    assert taken[-1] - taken[2] < 100 * 2**20
 
 
 def test_nothing_after_the_layer_is_computed(net):
@@ -164,7 +278,11 @@ def test_recipes_have_a_hash_that_changes_with_everything_but_the_name():
         (lambda net: dc.channel("second", -1), ValueError, "counted from 0"),
         (lambda net: render(net, []), RenderError, "no objective"),
         (lambda net: render(net, dc.channel("second", 0), recipe="textur"), ValueError, "did you mean 'texture'"),
-        (lambda net: render(net, dc.channel("second", 0), size=3, steps=1), RenderError, "on a canvas of 3 x 3 px; the least is 9 x 9 px"),
+        (
+            lambda net: render(net, dc.channel("second", 0), size=3, steps=1),
+            RenderError,
+            "3 x 3 px; the least is 9 x 9",
+        ),
         (lambda net: dc.Recipe("x", steps=0), ValueError, "steps of 1 or more"),
         (lambda net: dc.Recipe.from_dict({"name": "x", "stps": 3}), ValueError, "no recipe field 'stps'"),
     ],

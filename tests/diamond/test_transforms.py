@@ -257,5 +257,7 @@ def test_a_transform_is_written_and_read(transform):
 
 
 def test_a_transform_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match="no transform of kind 'flip'; expected one of pad, jitter, scale, rotate, box"):
+    with pytest.raises(
+        ValueError, match="no transform of kind 'flip'; expected one of pad, jitter, scale, rotate, box"
+    ):
         transform_from_dict({"kind": "flip"})

@@ -34,6 +34,7 @@ def test_trained_weights_look_trained(lite):
     assert "The weights look trained" in repr(found)
 
 
+@pytest.mark.slow
 def test_random_weights_look_random():
     found = check_network(load("EfficientNetLite0", weights=None))
     assert not found.looks_trained
@@ -42,6 +43,7 @@ def test_random_weights_look_random():
     assert "These look random" in found.verdict
 
 
+@pytest.mark.slow
 def test_random_weights_without_batch_normalisation_look_random_too():
     found = check_network(load("AlexNet", weights=None))
     assert not found.looks_trained
@@ -52,7 +54,7 @@ def test_random_weights_without_batch_normalisation_look_random_too():
     [
         pytest.param({"scale": (1.0,), "offset": (0.0,)}, id="0..1"),
         pytest.param({"scale": (255.0,), "offset": (0.0,)}, id="0..255", marks=pytest.mark.slow),
-        pytest.param({"channel_order": "BGR"}, id="BGR"),
+        pytest.param({"channel_order": "BGR"}, id="BGR", marks=pytest.mark.slow),
     ],
 )
 def test_a_wrong_input_is_noticed_and_the_right_one_named(changes, lite):
@@ -62,6 +64,7 @@ def test_a_wrong_input_is_noticed_and_the_right_one_named(changes, lite):
     assert "is the card's range right?" in found.verdict
 
 
+@pytest.mark.slow
 def test_a_picture_of_ones_own_is_named(lite):
     found = check_network(lite, sample_pictures()["chelsea"])
     assert len(found.predictions.images) == 1
@@ -74,6 +77,7 @@ def test_the_sample_pictures_are_five_photos_in_0_to_1():
     assert all(p.ndim == 3 and p.dtype == np.float32 and p.min() >= 0 and p.max() <= 1 for p in photos.values())
 
 
+@pytest.mark.slow
 def test_the_range_is_suggested_from_the_answers_alone(lite):
     found = suggest_value_range(fed(lite, scale=(9.0,), offset=(3.0,)))
     assert (found.label, found.spec.height, found.spec.assumed) == ("-1 .. 1", 224, True)

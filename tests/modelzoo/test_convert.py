@@ -123,6 +123,16 @@ def test_a_tfjs_model_with_its_topology(tmp_path):
     np.testing.assert_allclose(load("Tiny").activations(pictures, "head"), np.asarray(model(pictures)), rtol=1e-5)
 
 
+def test_a_tfjs_model_with_code_is_refused(tmp_path):
+    (tmp_path / "shard.bin").write_bytes(np.zeros(1, "<f4").tobytes())
+    config = {"name": "tiny", "layers": [_layer("Lambda", "evil", [], function="import os")]}
+    weights = [{"paths": ["shard.bin"], "weights": [{"name": "a/b", "shape": [1], "dtype": "float32"}]}]
+    content = {"modelTopology": {"class_name": "Sequential", "config": config}, "weightsManifest": weights}
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with pytest.raises(WeightsError, match="brings code along"):
+        convert(tmp_path / "model.json", name="Tiny", value_range=(0, 1))
+
+
 def _layer(kind, name, before, **config):
     calls = [[[each, 0, 0, {}] for each in before]] if before else []
     return {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": calls}

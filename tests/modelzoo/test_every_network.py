@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from modelzoo.inventory import is_layer
 from modelzoo.network import Network
-from modelzoo.registry import cards
+from modelzoo.registry import packaged_cards
 
 CLASSES = 12
 # What holds at a small size holds at the published one; below these the last layers would have no place left.
@@ -24,13 +24,13 @@ LUCID = json.loads((Path(__file__).parent / "fixtures" / "lucid_zoo.json").read_
 
 
 def every_card():
-    for name in cards():
+    for name in packaged_cards():
         yield pytest.param(name, marks=[pytest.mark.slow] if name in GIANTS else [], id=name)
 
 
 def small_network(name):
     """Build a network for few classes and small pictures, its weights random and its batch norms not idle."""
-    card, size = cards()[name], SMALL.get(name, 96)
+    card, size = packaged_cards()[name], SMALL.get(name, 96)
     # Sound networks are small, and their input is as their frontend makes it.
     small = card.input if card.input.audio else replace(card.input, height=size, width=size)
     module = importlib.import_module(f"modelzoo.architectures.{card.architecture}")
@@ -117,7 +117,7 @@ def test_saved_and_loaded_it_answers_the_same(net, picture, tmp_path):
 
 
 def test_lucids_layers_are_as_deep_here(net):
-    published = cards()[net.name].output.size
+    published = packaged_cards()[net.name].output.size
     depths = LUCID.get(net.name, {"layers": {}})["layers"]
     for name, ours in net.card.lucid.items():
         layer, depth = net.layers[ours], depths.get(name)
@@ -126,9 +126,9 @@ def test_lucids_layers_are_as_deep_here(net):
         assert layer.channels == expected or depth is None, name
 
 
-@pytest.mark.parametrize("name", [name for name in cards() if name in LUCID])
+@pytest.mark.parametrize("name", [name for name in packaged_cards() if name in LUCID])
 def test_where_a_card_differs_from_lucid_it_says_so(name):
-    card, theirs = cards()[name], LUCID[name]
+    card, theirs = packaged_cards()[name], LUCID[name]
     assert (card.input.height, card.input.width) == tuple(theirs["size"])
     assert set(card.lucid) <= set(theirs["layers"])
     for layer, ours in card.lucid.items():
