@@ -221,6 +221,16 @@ class Network:
             raise SoundError(f"{self.name} takes pictures, its card has no audio frontend; expected a sound network")
         return read_patches(sounds, self.card.input.audio)
 
+    def read_named(self, pictures: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Give what `read` gives, and a word for each row: a file's name, with the second a patch of sound is from."""
+        if self.card.input.audio is None:
+            batch = self.read(pictures)
+            return batch, names_of(pictures, len(batch))
+        patches = self.patches(pictures)
+        sounds = names_of(pictures, int(patches.owner.max()) + 1, "sound")
+        each = zip(patches.owner, patches.start_s, strict=True)
+        return patches.values, tuple(f"{sounds[owner]} {start:.2f} s" for owner, start in each)
+
     def preprocess(self, pictures: Any) -> Any:
         """Turn pictures in [0, 1], or spectrograms, into the values the network was trained on; a gradient passes.
 

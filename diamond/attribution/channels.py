@@ -22,7 +22,6 @@ import numpy as np
 from diamond.attribution.linear import contributions
 from diamond.attribution.targets import Target
 from modelzoo import Layer, Network
-from modelzoo.predictions import names_of
 from spritemaps import Spritemap, Store, find
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def channel_attribution(
         The network.
     images
         One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a
-        list of those.
+        list of those; sounds for a sound network, each of whose patches then counts as a picture.
     layer
         A layer or its address.
     positive, negative
@@ -173,7 +172,7 @@ def channel_attribution(
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more channels")
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
-    pictures = net.read(images)
+    pictures, names = net.read_named(images)
     parts = list(contributions(net, pictures, place, positive=positive, negative=negative))
     values = np.concatenate([_over_space(part.values) for part in parts])
     logits = np.concatenate([part.logits for part in parts])
@@ -186,7 +185,7 @@ def channel_attribution(
     return ChannelAttribution(
         network=net.name,
         layer=place.name,
-        images=names_of(images, len(pictures)),
+        images=names,
         channels=order,
         scores=totals[order],
         per_image=values[:, order],

@@ -19,7 +19,6 @@ import numpy as np
 from diamond.attribution.linear import contributions
 from diamond.attribution.targets import Target
 from modelzoo import GraphError, Layer, Network
-from modelzoo.predictions import names_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,14 +124,14 @@ def spatial_attribution(
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
     if not place.is_spatial:
         raise GraphError(f"{place.name!r} has the shape {place.output_shape}: no height and width to draw a map of")
-    pictures = net.read(image)
+    pictures, names = net.read_named(image)
     if len(pictures) != 1:
         raise ValueError(f"{len(pictures)} pictures were given; a heatmap is of one")
     [found] = contributions(net, pictures, place, positive=positive, negative=negative)
     return SpatialAttribution(
         network=net.name,
         layer=place.name,
-        image=names_of(image, 1)[0],
+        image=names[0],
         heatmap=found.values[0].sum(axis=-1),
         positive=net.class_label(int(found.positive[0])),
         negative=None if found.negative is None else net.class_label(int(found.negative[0])),

@@ -45,6 +45,8 @@ def render(
     progress: bool = True,
 ) -> Rendering:
     """Give the finished pictures."""
+
+
 @overload
 def render(
     net: Network,
@@ -59,6 +61,8 @@ def render(
     progress: bool = True,
 ) -> Iterator[Rendering]:
     """Give the pictures as they grow clearer."""
+
+
 def render(
     net: Network,
     objective: Objective | Sequence[Objective],

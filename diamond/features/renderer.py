@@ -29,7 +29,7 @@ from diamond.features.color import coloured
 from diamond.features.measures import Data, data_of, measure
 from diamond.features.objectives import CENTRE, LOGITS, Objective, Term
 from diamond.features.recipes import Recipe
-from diamond.features.relu import redirect, sources_before, values_before
+from diamond.features.relu import redirect, sources_before, unregistered, values_before
 from diamond.features.transforms import apply, draw, over
 from modelzoo import Network
 from modelzoo.geometry import least_size
@@ -197,7 +197,7 @@ class Renderer:
             redirected = step < self.recipe.redirect_steps
             end = min(step + STEPS_A_CALL, self.recipe.redirect_steps if redirected else look, look)
             advance = self._advance_redirected if redirected else self._advance
-            now = {label: tf.constant(values[step:end]) for label, values in drawn.items()}
+            now = {label: tf.constant(_whole(values[step:end])) for label, values in drawn.items()}
             try:
                 state, memory = advance(state, memory, tf.constant(end - step), tf.constant(step), now, data)
             except (tf.errors.InvalidArgumentError, ValueError) as error:
@@ -221,7 +221,7 @@ class Renderer:
         for (_, before), node in self._nodes.items():
             if before:
                 wanted |= {source.index: source for source in sources_before(graph, node)}
-        values = self.net.forward(seen, list(wanted.values()), replace=redirect if redirected else None)
+        values = self.net.forward(seen, list(wanted.values()), replace=redirect if redirected else unregistered)
         by_index = dict(zip(wanted, values, strict=True))
         by_layer = {
             key: values_before(graph, node, by_index) if key[1] else by_index[node.index]
@@ -238,6 +238,8 @@ class Renderer:
             {"class_name": self.recipe.optimizer, "config": {"learning_rate": self.recipe.learning_rate}}
         )
         optimizer.build(variables)
+        # There is one replica. Summing over it registers a gradient for ever, and with it the graph of every renderer.
+        optimizer._all_reduce_sum_gradients = lambda pairs: pairs
         return optimizer, variables
 
     @cached_property
@@ -327,6 +329,8 @@ class Renderer:
         node = self._node(term.layer)
         if len(node.shape) < 2 or node.shape[-1] is None:
             raise RenderError(f"{node.address!r} gives {node.shape[1:]} for a picture: it has no channels to look at")
+        if "row" in term.parameters and len(node.shape) == 3:
+            raise RenderError(f"{node.address!r} gives {node.shape[1:]} for a picture: no places in rows and columns")
         channels = int(node.shape[-1])
         index = term.parameters.get("index")
         if index is not None and index == CENTRE:
@@ -377,6 +381,11 @@ class Renderer:
 def _constants(data: Data) -> Data:
     parameters = tuple({name: tf.constant(value) for name, value in of.items()} for of in data.parameters)
     return Data(tf.constant(data.weights), tf.constant(data.since), parameters)
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    """Fill up what was drawn for the steps of one call, so that all calls have one shape and one compilation."""
+    return np.pad(numbers, [(0, STEPS_A_CALL - len(numbers)), *[(0, 0)] * (numbers.ndim - 1)])
 
 
 def _apart(data: Data, n: int) -> Data:

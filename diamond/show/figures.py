@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from diamond.show.heat import AGAINST, FOR, overlay
+from diamond.show.heat import AGAINST, FOR, overlay, visible
 
 if TYPE_CHECKING:
     from diamond.attribution.channels import ChannelAttribution
@@ -42,7 +42,7 @@ def channel_figure(rows: Sequence[ChannelAttribution]) -> Figure:
 def _draw_pictures(figure, row: ChannelAttribution) -> None:  # type: ignore[no-untyped-def]
     shown = min(len(row.pictures), MOST_PICTURES)
     for i, panel in enumerate(figure.subplots(shown, 1, squeeze=False)[:, 0]):
-        panel.imshow(row.pictures[i])
+        panel.imshow(visible(row.pictures[i]))
         panel.set_title(row.images[i], fontsize=8)
         panel.axis("off")
     if len(row.pictures) > shown:
@@ -77,15 +77,17 @@ def heatmap_figure(found: SpatialAttribution) -> Figure:
     """Draw a picture and its heatmap over it, orange for and blue against the class."""
     figure = Figure(figsize=(6.4, 3.5), layout="constrained")
     plain, covered = figure.subplots(1, 2)
-    height, width = found.picture.shape[:2]
+    shown = visible(found.picture)
+    height, width = shown.shape[:2]
     # In grey beneath the heatmap: an orange cup would pass for a hot one.
-    grey = np.repeat(found.picture.mean(axis=-1, keepdims=True), 3, axis=-1)
+    grey = np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1)
     for panel, picture, title in (
-        (plain, found.picture, found.image),
+        (plain, shown, found.image),
         (covered, grey, f"{found.layer}: {found.question}"),
     ):
         panel.imshow(picture)
         panel.set_title(title, fontsize=9)
         panel.axis("off")
-    covered.imshow(overlay(found.heatmap, (height, width)))
+    cells = found.heatmap[::-1] if found.picture.shape[-1] == 1 else found.heatmap
+    covered.imshow(overlay(cells, (height, width)))
     return figure

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-__all__ = ["AGAINST", "FOR", "overlay"]
+__all__ = ["AGAINST", "FOR", "overlay", "visible"]
 
 FOR = (217, 116, 20)
 AGAINST = (38, 104, 196)
@@ -40,3 +40,21 @@ def overlay(heatmap: np.ndarray, size: tuple[int, int] | None = None) -> np.ndar
     coloured = np.where(values[..., None] >= 0, np.array(FOR), np.array(AGAINST))
     opacity = np.round(strength * MOST_OPAQUE * 255)[..., None]
     return np.concatenate([coloured, opacity], axis=-1).astype(np.uint8)
+
+
+def visible(picture: np.ndarray) -> np.ndarray:
+    """Give a picture as three colours: as it is, or a spectrogram in magma, frequency upward.
+
+    Parameters
+    ----------
+    picture
+        ``(height, width, 3)`` in [0, 1], or ``(frequency, time, 1)`` of any values.
+    """
+    if picture.shape[-1] != 1:
+        return picture
+    import matplotlib
+
+    values = picture[::-1, :, 0]
+    reach = float(np.ptp(values)) or 1.0
+    colours: np.ndarray = matplotlib.colormaps["magma"]((values - values.min()) / reach)[..., :3]
+    return colours.astype(np.float32)

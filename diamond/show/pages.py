@@ -22,6 +22,8 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from diamond.show.heat import overlay, visible
+
 __all__ = ["embed", "page", "picture_uri"]
 
 EMBEDDED_HEIGHT_PX = 520
@@ -64,10 +66,12 @@ def picture_uri(picture: np.ndarray, *, most_px: int | None = None) -> str:
     Parameters
     ----------
     picture
-        ``(height, width, 3)`` in [0, 1] or uint8, as WebP; with four channels, the last of them opacity, as PNG.
+        ``(height, width, 3)`` in [0, 1] or uint8, or a spectrogram ``(frequency, time, 1)``, as WebP; with four
+        channels, the last of them opacity, as PNG.
     most_px
         Shrink it until its longer side is no longer than this.
     """
+    picture = visible(picture)
     pixels = picture if picture.dtype == np.uint8 else np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     image = Image.fromarray(pixels)
     if most_px is not None:
@@ -80,8 +84,6 @@ def picture_uri(picture: np.ndarray, *, most_px: int | None = None) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    from diamond.show.heat import overlay
-
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("diamond.show"),
         autoescape=True,

@@ -10,8 +10,8 @@ files. Layers match one to one, names do not. What differs besides names is put 
 * TF-slim's MobileNet and NASNet have 1001 outputs, the first of them "background"; Keras' have lost that one, so it is
   cut off. NASNet's many names are a matter of their own, see `modelzoo.architectures.nasnet_names`.
 * TF-slim's VGG takes RGB where Keras' takes BGR: its first kernel is turned around.
-* TF-slim's ResNet v1 halves the picture in another convolution of its blocks than Keras' does. The weights would fit
-  and the answers be wrong, so they are refused.
+* TF-slim's ResNet v1 pools the first convolution in windows one pixel beside those of Keras. The weights would fit and
+  the answers be a little wrong, so they are refused: `modelzoo.architectures.resnet_v1_slim` is their network.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = ["from_tf_checkpoint"]
 
 VGG_DEPTHS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}
 VGG_CLASSIFIER = {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
+RESNET_CARDS = {f"ResNet{depth}": f"ResnetV1_{depth}_slim" for depth in (50, 101, 152)}
 MOBILENET_BLOCKS = 13
 WITH_BACKGROUND = 1001
 
@@ -69,10 +70,11 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray], *, application: str, **
         return renamed
     if application in nasnet_names.BLOCKS:
         return nasnet_names.from_tf_checkpoint(arrays, application=application, **options)
-    if application.startswith("ResNet"):
+    if application in RESNET_CARDS:
         raise WeightsError(
-            f"a TF-slim checkpoint does not fit Keras' {application}: TF-slim halves the picture in the 3 x 3 convolution "
-            "that ends a stage, Keras in the 1 x 1 convolution that begins one; expected weights in Keras' format"
+            f"a TF-slim checkpoint does not fit Keras' {application}: TF-slim pools its first convolution in windows one "
+            "pixel beside those of Keras, and halves the picture at the end of a block, not at the beginning of the next; "
+            f"load it into TF-slim's own network: load({RESNET_CARDS[application]!r}, weights=...)"
         )
     known = [*VGG_DEPTHS, "MobileNet", *nasnet_names.BLOCKS]
     raise WeightsError(f"no names for a TF-slim checkpoint of {application}; expected one of {', '.join(known)}")

@@ -20,6 +20,7 @@ CLASSES = 12
 SMALL = {"AlexNet": 99, "VGG16": 32, "VGG19": 32}
 SMALL |= dict.fromkeys(["InceptionV3", "InceptionV4", "InceptionResnetV2"], 107)
 GIANTS = ("InceptionResnetV2", "NasnetLarge", "PnasnetLarge", "ResnetV1_101", "ResnetV1_152", "VGG19")
+GIANTS += ("ResnetV1_101_slim", "ResnetV1_152_slim")
 LUCID = json.loads((Path(__file__).parent / "fixtures" / "lucid_zoo.json").read_text())
 
 

@@ -63,7 +63,9 @@ def test_a_nasnets_names_are_found():
 
 
 def test_networks_that_only_look_alike_are_refused():
-    with pytest.raises(WeightsError, match=r"does not fit Keras' ResNet50: TF-slim halves the picture in the 3 x 3"):
-        from_tf_checkpoint({}, application="ResNet50")
+    for depth in (50, 101, 152):
+        words = rf"does not fit Keras' ResNet{depth}: .* load\('ResnetV1_{depth}_slim', weights=\.\.\.\)"
+        with pytest.raises(WeightsError, match=words):
+            from_tf_checkpoint({}, application=f"ResNet{depth}")
     with pytest.raises(WeightsError, match=r"of InceptionV3; expected one of VGG16, VGG19, MobileNet, NASNetLarge"):
         from_tf_checkpoint({}, application="InceptionV3")
