@@ -5,6 +5,7 @@ Imported in every tool's own environment, so it needs nothing but NumPy.
 
 import argparse
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,23 +49,32 @@ def looks(asked):
     return [asked.steps * (i + 1) // asked.looks for i in range(asked.looks)]
 
 
-def keep(asked, tool, task, *, images, steps, seconds, shown=None):
+def clock():
+    """Read the clock: seconds, and processor seconds of all threads."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def keep(asked, tool, task, *, images, steps, spent, shown=None):
     """Keep what a tool drew.
 
     Parameters
     ----------
     images
         ``(look, channel, height, width, 3)`` in [0, 1].
-    steps, seconds
-        ``(look,)``: steps of the optimiser and seconds for all channels of the task up to each look.
+    steps
+        ``(look,)``: steps of the optimiser up to each look.
+    spent
+        Seconds and processor seconds for all channels and steps, as `clock` counts them. Every step costs the same, so
+        the time of a look is its share of the whole.
     shown
         Side in pixels at which the tool showed the picture to the network, where that is not the canvas' own.
     """
     file = asked.out / tool / task.network / f"{task.layer}.npz"
     file.parent.mkdir(parents=True, exist_ok=True)
     pictures = np.round(np.clip(np.asarray(images), 0, 1) * 255).astype(np.uint8)
-    kept = {"channels": task.channels, "steps": steps, "seconds": seconds, "shown": shown or task.size}
-    np.savez_compressed(file, images=pictures, **kept)
+    seconds, processor = (total * np.array(steps) / steps[-1] for total in spent)
+    kept = {"channels": task.channels, "steps": steps, "seconds": seconds, "processor": processor}
+    np.savez_compressed(file, images=pictures, shown=shown or task.size, **kept)
     print(f"{tool} {task.network}/{task.layer}: {len(task.channels)} channels, {steps[-1]} steps, {seconds[-1]:.1f} s")
 
 

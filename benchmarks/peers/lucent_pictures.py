@@ -8,12 +8,11 @@ One channel at a time, as its documentation does; with ``--batch`` several, whic
 """
 
 import json
-import time
 from functools import partial
 
 import numpy as np
 import torch
-from exchange import arguments, check, keep, looks, tasks
+from exchange import arguments, check, clock, keep, looks, tasks
 from torch_layers import Network
 
 # Where torch is built for the processor alone, torchvision from PyPI lacks operators that it asks for while it is
@@ -28,9 +27,9 @@ PADDING = 12
 
 
 def draw(net, task, at, *, batch, seen, seed):
-    """Draw a layer's channels; give ``(look, channel, height, width, 3)`` and the seconds in all."""
+    """Draw a layer's channels; give ``(look, channel, height, width, 3)`` and the time spent."""
     drawn = []
-    begin = time.perf_counter()
+    begin = clock()
     for first in range(0, len(task.channels), batch):
         some = task.channels[first : first + batch]
         np.random.seed(seed + first)  # noqa: NPY002 (Lucent draws from NumPy's global stream)
@@ -48,7 +47,7 @@ def draw(net, task, at, *, batch, seen, seed):
                 fixed_image_size=seen,
             )
         )
-    return np.concatenate([np.stack(images) for images in drawn], axis=1), time.perf_counter() - begin
+    return np.concatenate([np.stack(images) for images in drawn], axis=1), clock() - begin
 
 
 def main():
@@ -66,13 +65,11 @@ def main():
         if last[task.network] == task.layer:
             check_last(asked.folder, net, task.network)
         at = looks(asked)
-        images, seconds = draw(net, task, at, batch=asked.batch, seen=asked.seen or task.size, seed=asked.seed)
-        # Every step costs the same, so the time of a look is its share of the whole.
+        images, spent = draw(net, task, at, batch=asked.batch, seen=asked.seen or task.size, seed=asked.seed)
         # Before the picture is brought to the size that the network sees, it has grown by its border.
         shown = round(task.size * (asked.seen or task.size) / (task.size + 2 * PADDING))
         tool = "lucent" if asked.seen in (None, task.size) else f"lucent-{asked.seen}"
-        shares = [seconds * step / at[-1] for step in at]
-        keep(asked, tool, task, images=images, steps=at, seconds=shares, shown=shown)
+        keep(asked, tool, task, images=images, steps=at, spent=spent, shown=shown)
 
 
 def check_last(folder, net, network):

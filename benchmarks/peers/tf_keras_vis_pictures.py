@@ -4,14 +4,13 @@ python tf_keras_vis_pictures.py FOLDER OUT [--layers ...] [--channels 16] [--ste
 """
 
 import os
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import tensorflow as tf
-from exchange import arguments, check, keep, looks, tasks
+from exchange import arguments, check, clock, keep, looks, tasks
 from keras_layers import load
 from tf_keras_vis.activation_maximization import ActivationMaximization
 from tf_keras_vis.activation_maximization.callbacks import Callback
@@ -39,9 +38,9 @@ def truncated(model, layer, size):
 
 
 def draw(model, task, at, batch):
-    """Draw in batches; give ``(look, channel, height, width, 3)`` and the seconds in all."""
+    """Draw in batches; give ``(look, channel, height, width, 3)`` and the time spent."""
     drawn = []
-    begin = time.perf_counter()
+    begin = clock()
     ascent = ActivationMaximization(truncated(model, task.layer, task.size))
     for first in range(0, len(task.channels), batch):
         some = list(task.channels[first : first + batch])
@@ -49,7 +48,7 @@ def draw(model, task, at, batch):
         seeds = tf.random.uniform((len(some), task.size, task.size, 3), 0, 255)
         ascent(CategoricalScore(some), seed_input=seeds, steps=at[-1], callbacks=[kept])
         drawn.append(np.stack(kept.pictures))
-    return np.concatenate(drawn, axis=1), time.perf_counter() - begin
+    return np.concatenate(drawn, axis=1), clock() - begin
 
 
 def main():
@@ -63,8 +62,8 @@ def main():
             models[task.network] = load(asked.folder, task.network)
             check(asked.folder, task.network, lambda picture, of=task.network: np.asarray(models[of](picture)))
         at = looks(asked)
-        images, seconds = draw(models[task.network], task, at, asked.batch)
-        keep(asked, "tf-keras-vis", task, images=images, steps=at, seconds=[seconds * step / at[-1] for step in at])
+        images, spent = draw(models[task.network], task, at, asked.batch)
+        keep(asked, "tf-keras-vis", task, images=images, steps=at, spent=spent)
 
 
 if __name__ == "__main__":

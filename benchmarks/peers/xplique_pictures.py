@@ -7,22 +7,21 @@ over ``--crops`` boxes.
 """
 
 import os
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import tensorflow as tf
-from exchange import arguments, check, keep, looks, tasks
+from exchange import arguments, check, clock, keep, looks, tasks
 from keras_layers import load
 from xplique.features_visualizations import Objective, maco, optimize
 
 
 def fourier(model, task, at, batch):
-    """Draw in batches; give ``(look, channel, height, width, 3)`` and the seconds in all."""
+    """Draw in batches; give ``(look, channel, height, width, 3)`` and the time spent."""
     drawn = []
-    begin = time.perf_counter()
+    begin = clock()
     for first in range(0, len(task.channels), batch):
         some = list(task.channels[first : first + batch])
         images, _ = optimize(
@@ -35,12 +34,12 @@ def fourier(model, task, at, batch):
         )
         # The last picture is given twice where the last step is also one to save at.
         drawn.append(np.stack([np.asarray(picture) for picture in images[: len(at)]]))
-    return np.concatenate(drawn, axis=1), time.perf_counter() - begin
+    return np.concatenate(drawn, axis=1), clock() - begin
 
 
 def magnitude_constrained(model, task, steps, crops):
-    """Draw one by one with MACO; give ``(1, channel, height, width, 3)`` and the seconds in all."""
-    begin = time.perf_counter()
+    """Draw one by one with MACO; give ``(1, channel, height, width, 3)`` and the time spent."""
+    begin = clock()
     drawn = [
         maco(
             Objective.channel(model, task.layer, channel),
@@ -52,7 +51,7 @@ def magnitude_constrained(model, task, steps, crops):
         )[0]
         for channel in task.channels
     ]
-    return np.stack(drawn)[None], time.perf_counter() - begin
+    return np.stack(drawn)[None], clock() - begin
 
 
 def main():
@@ -70,11 +69,11 @@ def main():
             check(asked.folder, task.network, lambda picture, of=task.network: np.asarray(models[of](picture)))
         at = looks(asked) if asked.method == "fourier" else [asked.steps]
         if asked.method == "fourier":
-            images, seconds = fourier(models[task.network], task, at, asked.batch)
+            images, spent = fourier(models[task.network], task, at, asked.batch)
         else:
-            images, seconds = magnitude_constrained(models[task.network], task, asked.steps, asked.crops)
+            images, spent = magnitude_constrained(models[task.network], task, asked.steps, asked.crops)
         tool = "xplique" if asked.method == "fourier" else "xplique-maco"
-        keep(asked, tool, task, images=images, steps=at, seconds=[seconds * step / at[-1] for step in at])
+        keep(asked, tool, task, images=images, steps=at, spent=spent)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,9 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray], *, application: str, **
         For an application whose TF-slim checkpoint is another network, or was never mapped.
     """
     if application in VGG_DEPTHS:
-        renamed = from_slim(arrays, dict(_vgg(application)), dense=tuple(VGG_CLASSIFIER.values()))
+        # The published files carry the mean they were trained with; the card states it.
+        mean = f"{application.lower().replace('vgg', 'vgg_')}/mean_rgb"
+        renamed = from_slim(arrays, dict(_vgg(application)), dense=tuple(VGG_CLASSIFIER.values()), skip=(mean,))
         first = renamed.get("block1_conv1/kernel")
         # TF-slim's kernel is for RGB, and Keras' network gets BGR.
         return renamed if first is None else renamed | {"block1_conv1/kernel": first[..., ::-1, :]}

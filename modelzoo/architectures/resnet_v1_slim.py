@@ -42,7 +42,10 @@ PUBLISHED = {f"resnet_v1_{depth}": f"ResnetV1_{depth}_slim" for depth in (50, 10
 
 
 class Unit(NamedTuple):
-    """A bottleneck: its scope below the network's, the channels of its 3 x 3 convolution, its stride."""
+    """A bottleneck: its scope below the network's, the channels of its 3 x 3 convolution, its stride.
+
+    `projects` says that a convolution stands beside it in place of the plain shortcut.
+    """
 
     scope: str
     channels: int

@@ -31,7 +31,7 @@ def test_a_vgg_scores_as_tf_slims_once_the_colours_are_turned():
     slim = read_scores("vgg16_slim")
     model = keras_applications.build(application="VGG16", classes=11)
     assign_weights(model, from_tf_checkpoint(slim.tensors, application="VGG16"), origin="fixture")
-    found = np.asarray(model([slim.pictures[..., ::-1]]))
+    found = np.asarray(model(slim.pictures[..., ::-1]))
     assert relative_difference(found, probabilities(slim.logits)) < 1e-5
 
 

@@ -78,7 +78,9 @@ def test_the_step_and_the_mean_are_left_out_and_nothing_else():
 def test_a_resnet_of_another_depth_or_version_is_named():
     with pytest.raises(WeightsError, match=r"one of resnet_v1_101 .*expected resnet_v1_50; load it as 'ResnetV1_101_s"):
         resnet_v1_slim.from_tf_checkpoint({"resnet_v1_101/conv1/weights": np.zeros(1)})
-    with pytest.raises(WeightsError, match=r"one of resnet_v2_50 \(resnet_v2_50/conv1/biases\); expected resnet_v1_152$"):
+    with pytest.raises(
+        WeightsError, match=r"one of resnet_v2_50 \(resnet_v2_50/conv1/biases\); expected resnet_v1_152$"
+    ):
         resnet_v1_slim.from_tf_checkpoint({"resnet_v2_50/conv1/biases": np.zeros(1)}, units=(3, 8, 36, 3))
     with pytest.raises(ValueError, match=r"units are \(3, 4, 6\); expected 4 numbers of 1 or more"):
         resnet_v1_slim.build(units=(3, 4, 6))
