@@ -51,11 +51,12 @@ def rendered(net, layer, channels, recipe, seed):
 
 
 def drawn_by_peers(folder, network, layer):
-    """Give what peers drew of a layer: name, pictures, seconds, channels, and the side at which they showed it."""
+    """Give what peers drew of a layer: name, pictures, seconds, channels, the side at which they showed it, statistic."""
     for file in sorted(folder.glob(f"*/{network}/{layer}.npz")):
         with np.load(file) as kept:
             images = kept["images"][-1].astype(np.float32) / 255
-            yield file.parts[-3], images, float(kept["seconds"][-1]), kept["channels"], int(kept["shown"])
+            statistic = str(kept["statistic"]) if "statistic" in kept else "mean"
+            yield file.parts[-3], images, float(kept["seconds"][-1]), kept["channels"], int(kept["shown"]), statistic
 
 
 def line_of(place, name, statistic, verdict, seconds):
@@ -143,7 +144,7 @@ def main():
             (r.name, *rendered(net, layer, channels, r, asked.seed), channels, None, statistic_of(r)) for r in recipes
         ]
         if asked.peers:
-            contestants += [(*drawn, "mean") for drawn in drawn_by_peers(asked.peers, network, layer)]
+            contestants += drawn_by_peers(asked.peers, network, layer)
         for name, images, seconds, of, shown, statistic in contestants:
             statistic = statistic if asked.statistic == "auto" else asked.statistic
             verdict = judge.judge(net, layer, images, of, statistic, shown)
@@ -153,7 +154,8 @@ def main():
                 file = asked.save / name / network / f"{layer}.npz"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 pictures = np.round(images[None] * 255).astype(np.uint8)
-                np.savez_compressed(file, images=pictures, channels=of, seconds=[seconds], shown=images.shape[1])
+                told = {"shown": shown or images.shape[1], "statistic": statistic}
+                np.savez_compressed(file, images=pictures, channels=of, seconds=[seconds], **told)
             captions = [f"{c}: {s:.1f}" for c, s in zip(of, verdict.share, strict=True)]
             rows.append((f"{network}\n{layer}\n{name}, {seconds:.0f} s", images, captions))
     print(*summary(verdicts), sep="\n")

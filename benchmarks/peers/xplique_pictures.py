@@ -18,6 +18,16 @@ from keras_layers import load
 from xplique.features_visualizations import Objective, maco, optimize
 
 
+def shown_by(method, size):
+    """Give the side at which the network sees the whole picture: both methods show it enlarged, a part at a time."""
+    if method == "maco":
+        return 2 * size
+    unit = size // 16
+    # A border, five shifts that each crop the picture, a scale, two more shifts.
+    part = (size + 8 * unit - 16 * unit) * 0.94 - 2 * unit
+    return round(size * size / part)
+
+
 def fourier(model, task, at, batch):
     """Draw in batches; give ``(look, channel, height, width, 3)`` and the time spent."""
     drawn = []
@@ -73,7 +83,7 @@ def main():
         else:
             images, spent = magnitude_constrained(models[task.network], task, asked.steps, asked.crops)
         tool = "xplique" if asked.method == "fourier" else "xplique-maco"
-        keep(asked, tool, task, images=images, steps=at, spent=spent)
+        keep(asked, tool, task, images=images, steps=at, spent=spent, shown=shown_by(asked.method, task.size))
 
 
 if __name__ == "__main__":

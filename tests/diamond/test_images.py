@@ -144,6 +144,17 @@ def test_a_greater_decay_is_smoother():
     assert time > 3 * frequency
 
 
+def test_the_alpha_channel_can_be_smoother_than_the_colours():
+    def roughness(plane):
+        return np.abs(np.diff(plane, axis=-1)).mean() / plane.std()
+
+    plain, smooth = (developed(Fourier(alpha_decay=decay), (32, 32), 4) for decay in (0.0, 1.0))
+    np.testing.assert_allclose(smooth[:, :3], plain[:, :3], rtol=1e-5, atol=1e-7)
+    assert roughness(smooth[:, 3]) < 0.6 * roughness(plain[:, 3])
+    # Without an alpha channel there is nothing to smooth.
+    np.testing.assert_array_equal(developed(Fourier(alpha_decay=1.0)), developed(Fourier()))
+
+
 def test_the_magnitude_of_a_phase_image_does_not_depend_on_its_state():
     def magnitude(planes):
         spectrum = np.abs(np.fft.rfft2(planes[:, 0]))

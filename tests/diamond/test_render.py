@@ -262,6 +262,15 @@ def test_redirection_keeps_true_gradients_where_there_are_any():
     assert y.numpy().tolist() == [[6.0, 0.0]]
 
 
+def test_silu_written_out_is_silu():
+    x = tf.linspace(-8.0, 8.0, 33)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        ours, theirs = relu._silu(x), tf.nn.silu(x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(ours, x), tape.gradient(theirs, x), rtol=1e-4, atol=1e-6)
+
+
 def test_relu6_is_freed_at_both_ends():
     x = tf.constant([[9.0, 9.0, -1.0, -1.0]])
     upstream = tf.constant([[1.0, -1.0, 1.0, -1.0]])
