@@ -201,7 +201,6 @@ class Background:
     """
 
     cells: int = 6
-    plain: bool = False
 
     @property
     def draws(self) -> int:
