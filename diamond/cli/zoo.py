@@ -1,30 +1,16 @@
-"""The command line: ``diamond models``, ``layers NAME``, ``check NAME``, ``convert FILE``, ``demo``."""
+"""Commands about networks: ``diamond models``, ``layers NAME``, ``check NAME``, ``convert FILE``."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["app"]
+from diamond.cli.app import Json, app, or_exit, print_table
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-app = typer.Typer(
-    name="diamond",
-    help="See what a Keras CNN looks at, what its channels look for, and where to cut it for transfer learning.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+__all__: list[str] = []
 
 
 @app.command()
@@ -52,7 +38,7 @@ def models(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        _print_table("The zoo", rows)
+        print_table("The zoo", rows)
 
 
 @app.command()
@@ -72,7 +58,7 @@ def layers(
         # The inventory needs no trained weights, so none are fetched.
         return load(name) if Path(name).suffix in MODEL_SUFFIXES else load(name, weights=None)
 
-    net = _or_exit(read)
+    net = or_exit(read)
     table = net.layers
     chosen = table.landmarks if landmarks else tuple(table)
     if as_json:
@@ -98,7 +84,7 @@ def check(
     from modelzoo.check import check_network
     from modelzoo.registry import load
 
-    found = _or_exit(lambda: check_network(load(name, weights=weights), image))
+    found = or_exit(lambda: check_network(load(name, weights=weights), image))
     print(found)
     if not found.looks_trained:
         raise typer.Exit(1)
@@ -125,7 +111,7 @@ def convert(
     from modelzoo.convert import convert as convert_file
     from modelzoo.user_zoo import read_user_card
 
-    place = _or_exit(
+    place = or_exit(
         lambda: convert_file(
             file,
             name=name,
@@ -142,60 +128,6 @@ def convert(
     low, high = card.input.value_range
     guess = ", a guess: diamond check says more" if card.input.assumed else ""
     print(f"{place}\n{name}: {card.output.size} outputs, {card.input.channel_order}, values {low:g} .. {high:g}{guess}")
-
-
-@app.command()
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("diamond-demo"),
-) -> None:
-    """Name what is in a photo, show the channels that said so, render some, and write one page.
-
-    Example: diamond demo
-    """
-    from diamond.demo import run
-
-    _or_exit(lambda: run(folder))
-
-
-def _or_exit(do: Any) -> Any:
-    """Run; turn an error that is meant for the user into one line and exit code 1."""
-    try:
-        with _notices_unheard():
-            import tensorflow  # noqa: F401
-        return do()
-    except (KeyError, ValueError, OSError, RuntimeError) as error:
-        typer.secho(f"diamond: {error}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
-
-
-@contextlib.contextmanager
-def _notices_unheard() -> Iterator[None]:
-    """Keep what a library writes to the standard error while it is imported from the user.
-
-    TensorFlow tells about processors and drivers before any log level counts, past Python's own streams.
-    """
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name in ("name", "weights") else "right", no_wrap=name == "name")
-    for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else "" if v is None else str(v) for v in row.values()))
-    # Piped output is read by programs: it must not be cut to a terminal's width.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
