@@ -18,12 +18,14 @@ Constrained Optimization" (NeurIPS 2023).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
+
+from diamond.features import kinds
 
 __all__ = ["Cppn", "Fourier", "Laplacian", "Phase", "Pixels", "Shared", "image_from_dict", "image_to_dict"]
 
@@ -224,7 +226,7 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def image_from_dict(content: dict[str, Any]) -> Parametrisation:
+def image_from_dict(content: Mapping[str, Any]) -> Parametrisation:
     """Read a parametrisation as a recipe writes it: ``{"kind": "fourier", "decay": 1.0}``.
 
     Raises
@@ -233,20 +235,16 @@ def image_from_dict(content: dict[str, Any]) -> Parametrisation:
         For a kind that is not there.
     """
     arguments = dict(content)
-    kind = arguments.pop("kind", None)
-    if kind not in _KINDS:
-        raise ValueError(f"no parametrisation of kind {kind!r}; expected one of {', '.join(_KINDS)}")
-    if kind == "shared" and "own" in arguments:
+    if isinstance(arguments.get("own"), Mapping):
         arguments["own"] = image_from_dict(arguments["own"])
-    image: Parametrisation = _KINDS[kind](**arguments)
+    image: Parametrisation = kinds.read(_KINDS, arguments, "parametrisation")
     return image
 
 
 def image_to_dict(image: Parametrisation) -> dict[str, Any]:
     """Write a parametrisation as `image_from_dict` reads it."""
-    kind = next(name for name, known in _KINDS.items() if isinstance(image, known))
-    values = {name: image_to_dict(value) if name == "own" else value for name, value in vars(image).items()}
-    return {"kind": kind, **values}
+    values = kinds.write(_KINDS, image)
+    return values | ({"own": image_to_dict(values["own"])} if "own" in values else {})
 
 
 def amplitudes(size: Size, decay: float, decay_across: float | None = None) -> np.ndarray:

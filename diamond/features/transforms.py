@@ -15,13 +15,15 @@ beforehand, so step 100 of channel 7 is the same in every batch and every proces
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
+
+from diamond.features import kinds
 
 __all__ = [
     "Background",
@@ -236,7 +238,7 @@ def over(pictures: Any, ground: Any) -> Any:
     return pictures[..., :3] * alpha + ground * (1 - alpha)
 
 
-def transform_from_dict(content: dict[str, Any]) -> Transform:
+def transform_from_dict(content: Mapping[str, Any]) -> Transform:
     """Read a transform as a recipe writes it: ``{"kind": "jitter", "px": 8}``.
 
     Raises
@@ -244,18 +246,13 @@ def transform_from_dict(content: dict[str, Any]) -> Transform:
     ValueError
         For a kind that is not there.
     """
-    arguments = dict(content)
-    kind = arguments.pop("kind", None)
-    if kind not in _KINDS:
-        raise ValueError(f"no transform of kind {kind!r}; expected one of {', '.join(_KINDS)}")
-    transform: Transform = _KINDS[kind](**arguments)
+    transform: Transform = kinds.read(_KINDS, content, "transform")
     return transform
 
 
 def transform_to_dict(transform: Transform) -> dict[str, Any]:
     """Write a transform as `transform_from_dict` reads it."""
-    kind = next(name for name, known in _KINDS.items() if isinstance(transform, known))
-    return {"kind": kind, **vars(transform)}
+    return kinds.write(_KINDS, transform)
 
 
 def draw(
@@ -283,12 +280,12 @@ def draw(
     uniform = [stream.random((steps, sum(t.draws for t in transforms))) for stream in streams]
     drawn: dict[str, np.ndarray] = {}
     at = 0
-    for label, kinds in _stages(transforms):
-        width = sum(t.draws for t in kinds)
+    for label, members in _stages(transforms):
+        width = sum(t.draws for t in members)
         numbers = [u[:, at : at + width] for u in uniform]
-        if _moves(kinds[0]):
-            numbers = [_warps(kinds, n, progress, size) for n in numbers]
-        elif isinstance(kinds[0], Blur):
+        if _moves(members[0]):
+            numbers = [_warps(members, n, progress, size) for n in numbers]
+        elif isinstance(members[0], Blur):
             numbers = [progress[:, None]] * len(numbers)
         drawn[label] = np.stack(numbers, axis=1).astype(np.float32)
         at += width
@@ -307,11 +304,11 @@ def apply(transforms: Sequence[Transform], pictures: Any, drawn: dict[str, Any])
     drawn
         What `draw` gave, at one step: ``(batch, ...)``.
     """
-    for label, kinds in _stages(transforms):
-        if _moves(kinds[0]):
+    for label, members in _stages(transforms):
+        if _moves(members[0]):
             pictures = warp(pictures, drawn[label])
         else:
-            change: Any = kinds[0]
+            change: Any = members[0]
             pictures = change.change(pictures, drawn[label])
     return pictures
 
