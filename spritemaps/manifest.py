@@ -56,31 +56,48 @@ class ChannelRecord:
         False where no attempt made the channel fire: its picture means nothing.
     attempts
         Number of starts that were tried, 1 or more.
+    kept
+        Which of them made the sprite, from 1; `Manifest.ladder` tells how.
+    robust
+        Mean activation under transforms that no optimiser drew; None where it was not measured.
+    photo_best, photo
+        The most that any of the photos reached of the same, and the name of that photo's file; None without photos.
     """
 
     channel: int
     activation: float
     alive: bool = True
     attempts: int = 1
+    kept: int = field(default=1, repr=False)
+    robust: float | None = field(default=None, repr=False)
+    photo_best: float | None = field(default=None, repr=False)
+    photo: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         try:
-            channel, attempts = operator.index(self.channel), operator.index(self.attempts)
-            activation = float(self.activation)
+            channel, attempts, kept = (operator.index(n) for n in (self.channel, self.attempts, self.kept))
+            measured = {name: _finite(channel, name, getattr(self, name)) for name in _MEASURED}
         except (TypeError, OverflowError):
             raise ManifestError(
                 f"{self!r}: expected whole numbers of channel and attempts, and an activation"
             ) from None
         if channel < 0 or attempts < 1:
             raise ManifestError(f"channel {channel} in {attempts} attempts; expected 0 or more, in 1 or more")
-        if not math.isfinite(activation):
-            raise ManifestError(
-                f"channel {channel} reached the activation {activation}; expected a finite number (record a channel "
-                "that went astray as dead, with the activation 0)"
-            )
-        for name, value in (("channel", channel), ("attempts", attempts), ("activation", activation)):
+        if not 1 <= kept <= attempts:
+            raise ManifestError(f"channel {channel} kept attempt {kept} of {attempts}")
+        if measured["activation"] is None:
+            raise ManifestError(f"channel {channel} has no activation")
+        if self.photo is not None and not isinstance(self.photo, str):
+            raise ManifestError(f"channel {channel}: photo is {self.photo!r}; expected the name of a file")
+        whole = {"channel": channel, "attempts": attempts, "kept": kept, "alive": bool(self.alive)}
+        for name, value in {**whole, **measured}.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "alive", bool(self.alive))
+
+    @property
+    def below_bar(self) -> bool:
+        """Whether another attempt is worth it: the channel is dead, or a photo excites it more than its sprite does."""
+        beaten = self.robust is not None and self.photo_best is not None and self.robust < self.photo_best
+        return not self.alive or beaten
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,9 @@ class Manifest:
         Of the random numbers.
     versions
         Of the packages that rendered it: ``{"keras": "3.15.0"}``.
+    ladder
+        How each attempt at a channel was made, the first first, as plain JSON: its recipe and seed; empty where there
+        was one attempt, by `recipe` and `seed`.
     records
         One a channel, in channel order; those of some channels only where the spritemap is a subset.
     pages
@@ -150,9 +170,11 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)
     records: tuple[ChannelRecord, ...] = field(default=(), repr=False)
     pages: tuple[Page, ...] = field(default=(), repr=False)
+    ladder: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         check_identity(self, ManifestError)
+        object.__setattr__(self, "ladder", plain_ladder(self.ladder, ManifestError))
         object.__setattr__(self, "records", tuple(self.records))
         object.__setattr__(self, "pages", tuple(self.pages))
         numbers = [record.channel for record in self.records]
@@ -182,6 +204,10 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Dump as JSON; equal manifests give equal bytes."""
         content = asdict(self)
+        # What was not known when the format was made is left out where there is none, so that old bytes stay the same.
+        content["records"] = [_without_defaults(record) for record in content["records"]]
+        if not self.ladder:
+            del content["ladder"]
         return json_bytes({**content, "schema_version": SCHEMA_VERSION, "grid_side": grid_side(self.channels)})
 
     @classmethod
@@ -195,12 +221,12 @@ class Manifest:
         ManifestError
             Naming `origin`, the field, what was found and what was expected.
         """
-        fields = parse_schema(content, origin, {**_FIELDS, "grid_side": int}, ManifestError)
+        kinds = {**_FIELDS, "grid_side": int}
+        fields = parse_schema(content, origin, kinds, ManifestError, optional={"ladder": list})
         side = fields.pop("grid_side")
         try:
             fields["records"] = tuple(
-                ChannelRecord(**check_fields(record, _RECORD_FIELDS, f"records[{i}]", ManifestError))
-                for i, record in enumerate(fields["records"])
+                ChannelRecord(**_check_record(record, f"records[{i}]")) for i, record in enumerate(fields["records"])
             )
             fields["pages"] = tuple(_page(page, f"pages[{i}]") for i, page in enumerate(fields["pages"]))
             manifest = cls(**fields)
@@ -216,7 +242,9 @@ class Manifest:
         return manifest
 
 
+_MEASURED = ("activation", "robust", "photo_best")
 _RECORD_FIELDS: dict[str, type] = {"channel": int, "activation": float, "alive": bool, "attempts": int}
+_LATER_FIELDS: dict[str, type] = {"kept": int, "robust": float, "photo_best": float, "photo": str}
 _PAGE_FIELDS: dict[str, type] = {
     "file": str,
     "first_row": int,
@@ -257,8 +285,15 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest.from_bytes(path.read_bytes(), origin=str(path))
 
 
-def parse_schema(content: bytes, origin: str, kinds: Mapping[str, type], error: type[Exception]) -> dict[str, Any]:
-    """Read the fields of a versioned JSON file, the version itself left out.
+def parse_schema(
+    content: bytes,
+    origin: str,
+    kinds: Mapping[str, type],
+    error: type[Exception],
+    *,
+    optional: Mapping[str, type] | None = None,
+) -> dict[str, Any]:
+    """Read the fields of a versioned JSON file, the version itself left out; those that are `optional` may be missing.
 
     Raises
     ------
@@ -277,7 +312,8 @@ def parse_schema(content: bytes, origin: str, kinds: Mapping[str, type], error: 
             f"{origin}: written with schema version {version}, and this diamond-cutter reads up to {SCHEMA_VERSION}; "
             "upgrade it (pip install --upgrade diamond-cutter)"
         )
-    fields = check_fields(parsed, {**kinds, "schema_version": int}, origin, error)
+    there = {name: kind for name, kind in (optional or {}).items() if isinstance(parsed, dict) and name in parsed}
+    fields = check_fields(parsed, {**kinds, **there, "schema_version": int}, origin, error)
     if fields.pop("schema_version") != SCHEMA_VERSION:
         raise error(f"{origin}: schema_version is {version!r}; expected {SCHEMA_VERSION}")
     return fields
@@ -313,6 +349,45 @@ def check_identity(described: Any, error: type[Exception]) -> None:
             except (TypeError, ValueError) as problem:
                 raise error(f"{name} is not plain JSON ({problem})") from None
             object.__setattr__(described, name, plain)
+
+
+def plain_ladder(ladder: Any, error: type[Exception]) -> tuple[Mapping[str, Any], ...]:
+    """Give the rungs of a ladder as plain JSON.
+
+    Raises
+    ------
+    error
+        Where they are no list of objects.
+    """
+    try:
+        rungs = tuple(ladder)
+        if not all(isinstance(rung, Mapping) for rung in rungs):
+            raise TypeError("each rung is an object")
+        return tuple(parse_json(json_bytes(dict(rung))) for rung in rungs)
+    except (TypeError, ValueError) as problem:
+        raise error(f"ladder is not plain JSON ({problem})") from None
+
+
+def _finite(channel: int, name: str, value: Any) -> float | None:
+    number = None if value is None else float(value)
+    if number is not None and not math.isfinite(number):
+        raise ManifestError(
+            f"channel {channel} reached the {name} {number}; expected a finite number (record a channel that went "
+            "astray as dead, with the activation 0)"
+        )
+    return number
+
+
+def _without_defaults(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: v for name, v in record.items() if name in _RECORD_FIELDS or v not in (None, _DEFAULTS.get(name))}
+
+
+_DEFAULTS = {"kept": 1}
+
+
+def _check_record(record: Any, where: str) -> dict[str, Any]:
+    there = {name: kind for name, kind in _LATER_FIELDS.items() if isinstance(record, Mapping) and name in record}
+    return check_fields(record, _RECORD_FIELDS | there, where, ManifestError)
 
 
 def _page(content: Any, where: str) -> Page:

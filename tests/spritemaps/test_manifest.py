@@ -104,3 +104,38 @@ def test_records_are_of_the_layer_and_in_order():
 def test_a_recipe_is_plain_json():
     with pytest.raises(ManifestError, match="recipe is not plain JSON"):
         replace(MANIFEST, recipe={"steps": object()})
+
+
+def test_quality_is_kept_and_left_out_where_there_is_none():
+    measured = ChannelRecord(0, 0.1, attempts=3, kept=2, robust=1.5, photo_best=2.0, photo="n01.JPEG")
+    ladder = ({"recipe_name": "sprite", "seed": 7}, {"recipe_name": "sprite", "seed": 8})
+    manifest = replace(MANIFEST, records=(measured, *MANIFEST.records[1:]), ladder=ladder)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+    content = json.loads(manifest.to_bytes())
+    assert content["records"][0] == {
+        "activation": 0.1,
+        "alive": True,
+        "attempts": 3,
+        "channel": 0,
+        "kept": 2,
+        "photo": "n01.JPEG",
+        "photo_best": 2.0,
+        "robust": 1.5,
+    }
+    assert list(content["records"][1]) == ["activation", "alive", "attempts", "channel"]
+    assert "ladder" not in json.loads(MANIFEST.to_bytes())
+
+
+def test_a_channel_is_below_the_bar_where_it_is_dead_or_a_photo_excites_it_more():
+    assert ChannelRecord(0, 0.0, alive=False).below_bar
+    assert ChannelRecord(0, 1.0, robust=1.5, photo_best=2.0).below_bar
+    assert not ChannelRecord(0, 1.0, robust=2.0, photo_best=2.0).below_bar
+    assert not ChannelRecord(0, 1.0, robust=0.1).below_bar
+    assert not ChannelRecord(0, 1.0).below_bar
+
+
+def test_the_attempt_that_was_kept_is_one_of_those_made():
+    with pytest.raises(ManifestError, match="channel 3 kept attempt 2 of 1"):
+        ChannelRecord(3, 0.0, kept=2)
+    with pytest.raises(ManifestError, match="channel 3 reached the robust inf; expected a finite number"):
+        ChannelRecord(3, 0.0, robust=float("inf"))
