@@ -62,12 +62,15 @@ class Fourier:
         The same along the second axis alone, for spectrograms, whose axes are no lengths; as `decay` where None.
     alpha_decay
         How much faster the alpha channel falls off, where there is one.
+    blur_px
+        Standard deviation of a Gaussian blur that lies over the spectrum: what is finer than this hardly moves.
     """
 
     deviation: float = 0.01
     decay: float = 1.0
     decay_across: float | None = None
     alpha_decay: float = 0.0
+    blur_px: float = 0.0
 
     def draw(self, size: Size, planes: int, streams: Streams) -> State:
         """Draw ``(batch, planes, height, width // 2 + 1, 2)``, real and imaginary part last."""
@@ -76,7 +79,7 @@ class Fourier:
 
     def develop(self, state: State, size: Size, planes: int) -> Any:
         """Scale the spectrum and transform it back."""
-        scale = np.stack([amplitudes(size, self.decay, self.decay_across)] * planes)
+        scale = np.stack([amplitudes(size, self.decay, self.decay_across) * _blur(size, self.blur_px)] * planes)
         if planes in (2, 4):
             # The alpha channel is an outline, not a drawing: its detail falls off once more.
             scale[-1] *= amplitudes(size, self.alpha_decay) / amplitudes(size, self.alpha_decay)[0, 0]
@@ -258,6 +261,13 @@ def amplitudes(size: Size, decay: float, decay_across: float | None = None) -> n
         fall = np.maximum(np.abs(down), 1 / height) ** decay * np.maximum(across, 1 / width) ** decay_across
     scale: np.ndarray = np.sqrt(height * width) / fall
     return scale.astype(np.float32)
+
+
+def _blur(size: Size, deviation_px: float) -> np.ndarray:
+    """What a Gaussian blur leaves of each frequency, ``(height, width // 2 + 1)``."""
+    down, across = np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1])[None, :]
+    left: np.ndarray = np.exp(-2 * (np.pi * deviation_px) ** 2 * (down**2 + across**2))
+    return left.astype(np.float32)
 
 
 def _normal(shape: tuple[int, ...], streams: Streams, deviation: float) -> np.ndarray:

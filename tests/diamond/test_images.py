@@ -155,6 +155,16 @@ def test_the_alpha_channel_can_be_smoother_than_the_colours():
     np.testing.assert_array_equal(developed(Fourier(alpha_decay=1.0)), developed(Fourier()))
 
 
+def test_a_blur_over_the_spectrum_takes_what_is_fine_and_leaves_what_is_coarse():
+    sharp, blurred = (
+        np.fft.rfft2(developed(Fourier(blur_px=deviation), (32, 32), 1)[0, 0]) for deviation in (0.0, 1.0)
+    )
+    left = np.abs(blurred) / np.abs(sharp)
+    # A Gaussian of 1 px: exp(-2 pi^2 f^2) of the frequency f in cycles a pixel.
+    assert left[0, 1] == pytest.approx(np.exp(-2 * np.pi**2 / 32**2), rel=1e-3)
+    assert left[8, 8] == pytest.approx(np.exp(-2 * np.pi**2 / 8), rel=1e-3)
+
+
 def test_the_magnitude_of_a_phase_image_does_not_depend_on_its_state():
     def magnitude(planes):
         spectrum = np.abs(np.fft.rfft2(planes[:, 0]))
