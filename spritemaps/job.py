@@ -1,8 +1,9 @@
 """The rendering of one layer, kept batch by batch until it is whole.
 
     >>> job = store.open_job(spec)
-    >>> for batch in job.pending:
-    ...     tiles, records = render(job.spec, job.spec.batches[batch])
+    >>> while job.pending:
+    ...     batch = job.pending[0]
+    ...     tiles, records = render(job.spec, job.batches[batch], attempt=job.attempt(batch))
     ...     job.write(batch, tiles, records)
     >>> spritemap = job.finish()
 
@@ -11,19 +12,22 @@ part a batch; a job that is killed loses the batches in flight, and opened again
 outcome to be the same, the first opening *freezes* everything that decides a byte in ``job.json``, and later ones obey
 it: ``job.spec`` is what to render by, whatever was asked for.
 
+A sprite below the bar (its channel stayed dead, or a photo excites it more) is tried again as the spec's *ladder* says.
+Those of a layer are gathered: when every batch of one attempt is there, the batches of the next one follow from its
+records, the same in every process, and the best attempt of each channel is kept in the end.
+
 The consequences for a caller: render by ``job.spec`` and not by the spec you opened with; a part that is damaged, or of
-another job, counts as not done; several processes may write parts of one job, and any of them may finish it.
+another job, counts as not done; several processes may write parts of one job, and any of them may finish it; `pending`
+grows when an attempt is complete, so ask it again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,9 +43,11 @@ from spritemaps.manifest import (
     ManifestError,
     check_identity,
     parse_schema,
+    plain_ladder,
     read_manifest,
 )
 from spritemaps.pages import Pixels, check_tiles, pack
+from spritemaps.parts import better, next_batches, outdoes, part_bytes, read_part
 
 __all__ = ["JOB_FILE", "MANIFEST_FILE", "Job", "JobSpec", "check_folder", "clear_leftovers", "read_spec"]
 
@@ -63,6 +69,8 @@ class JobSpec:
         bits, so the partition is part of the outcome.
     settings
         What else decides a byte, as plain JSON: dtype, XLA, batch width, threads, device.
+    ladder
+        How each attempt at a channel is made, the first first, as plain JSON; empty for one attempt.
     """
 
     network: str
@@ -77,9 +85,11 @@ class JobSpec:
     recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ladder: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         check_identity(self, ManifestError)
+        object.__setattr__(self, "ladder", plain_ladder(self.ladder, ManifestError))
         try:
             batches = tuple(tuple(operator.index(channel) for channel in batch) for batch in self.batches)
         except TypeError:
@@ -98,7 +108,8 @@ class JobSpec:
 
     def to_bytes(self) -> bytes:
         """Dump as JSON; equal specs give equal bytes."""
-        return files.json_bytes({**asdict(self), "schema_version": SCHEMA_VERSION})
+        content = {**asdict(self), "schema_version": SCHEMA_VERSION}
+        return files.json_bytes({name: value for name, value in content.items() if name != "ladder" or value})
 
     @classmethod
     def from_bytes(cls, content: bytes, *, origin: str = JOB_FILE) -> JobSpec:
@@ -114,9 +125,8 @@ class JobSpec:
         strings = dict.fromkeys(("network", "layer", "fingerprint", "recipe_name", "recipe_hash"), str)
         numbers = dict.fromkeys(("channels", "tile_px", "seed"), int)
         mappings = dict.fromkeys(("recipe", "settings", "versions"), dict)
-        content_fields = parse_schema(
-            content, origin, {**strings, **numbers, **mappings, "batches": list}, ManifestError
-        )
+        kinds = {**strings, **numbers, **mappings, "batches": list}
+        content_fields = parse_schema(content, origin, kinds, ManifestError, optional={"ladder": list})
         try:
             return cls(**content_fields)
         except ManifestError as error:
@@ -138,7 +148,7 @@ class Job:
     spec: JobSpec
     folder: Path
     _enlist: Callable[[], None] = field(repr=False)
-    _trusted: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
+    _trusted: dict[int, _Trusted] = field(default_factory=dict, repr=False)
 
     @property
     def finished(self) -> Spritemap | None:
@@ -151,11 +161,73 @@ class Job:
         return Spritemap(manifest, self.folder) if same else None
 
     @property
+    def batches(self) -> tuple[tuple[int, ...], ...]:
+        """Channel numbers by batch: those of the first attempt, then of each later one that is known by now."""
+        return tuple(channels for batches in self._attempts() for channels in batches)
+
+    @property
     def pending(self) -> tuple[int, ...]:
         """Numbers of the batches that have no part yet, or one that cannot be trusted."""
         if self.finished is not None:
             return ()
-        return tuple(batch for batch in range(len(self.spec.batches)) if not self._is_done(batch))
+        return tuple(batch for batch, channels in enumerate(self.batches) if self._records(batch, channels) is None)
+
+    def attempt(self, batch: int) -> int:
+        """Tell which attempt at its channels a batch is, from 1.
+
+        Raises
+        ------
+        ValueError
+            Where there is no such batch.
+        """
+        first = 0
+        for number, batches in enumerate(self._attempts(), start=1):
+            first += len(batches)
+            if 0 <= batch < first:
+                return number
+        raise ValueError(f"no batch {batch}; the job has batches 0 to {first - 1}")
+
+    def is_done(self, batch: int) -> bool:
+        """Whether a batch has a part that can be trusted; all have in a finished layer."""
+        if self.finished is not None:
+            return True
+        batches = self.batches
+        return batch < len(batches) and self._records(batch, batches[batch]) is not None
+
+    @property
+    def records(self) -> tuple[ChannelRecord, ...]:
+        """The best attempt so far at each channel that was rendered, in channel order."""
+        finished = self.finished
+        if finished is not None:
+            return finished.records
+        best: dict[int, ChannelRecord] = {}
+        for batch, channels in enumerate(self.batches):
+            for record in self._records(batch, channels) or ():
+                best[record.channel] = better(best.get(record.channel), record)
+        return tuple(best[channel] for channel in sorted(best))
+
+    def so_far(self) -> Spritemap:
+        """Give the sprites that there are, in memory: all of a finished layer, of another those rendered by now.
+
+        Raises
+        ------
+        StoreError
+            Where there is none yet.
+        """
+        finished = self.finished
+        if finished is not None:
+            return finished
+        tiles: dict[int, Pixels] = {}
+        best: dict[int, ChannelRecord] = {}
+        for batch, channels in enumerate(self.batches):
+            part = read_part(self._part(batch), self.spec, channels)
+            for tile, record in zip(*(part or ((), ())), strict=True):
+                _keep_better(best, tiles, tile, record)
+        if not best:
+            raise StoreError(f"{self.folder}: no batch of the layer is rendered yet")
+        channels = tuple(sorted(best))
+        shared = {name: value for name, value in self._shared().items() if name not in ("tile_px", "ladder")}
+        return Spritemap.from_tiles(np.stack([tiles[c] for c in channels]), [best[c] for c in channels], **shared)
 
     def write(self, batch: int, tiles: Pixels, records: Sequence[ChannelRecord]) -> None:
         """Keep a rendered batch.
@@ -163,7 +235,7 @@ class Job:
         Parameters
         ----------
         batch
-            Its number in ``spec.batches``.
+            Its number in `batches`.
         tiles
             uint8 ``(n, tile_px, tile_px, 3)``, RGB, in the order of the batch's channels, padding left out.
         records
@@ -176,9 +248,12 @@ class Job:
         StoreError
             Where the part cannot be written: the store is not writable, or full. Parts written before stay.
         """
-        if not 0 <= batch < len(self.spec.batches):
-            raise ValueError(f"no batch {batch}; the job has batches 0 to {len(self.spec.batches) - 1}")
-        channels = self.spec.batches[batch]
+        batches = self.batches
+        if not 0 <= batch < len(batches):
+            if self.finished is not None:
+                return
+            raise ValueError(f"no batch {batch}; the job has batches 0 to {len(batches) - 1}")
+        channels = batches[batch]
         tiles = check_tiles(tiles, len(channels))
         if tiles.shape[1] != self.spec.tile_px:
             raise ValueError(f"tiles of {tiles.shape[1]} px; the job has tiles of {self.spec.tile_px} px")
@@ -187,7 +262,7 @@ class Job:
             raise ValueError(f"records of channels {named}; batch {batch} has {channels}")
         if self.finished is not None:
             return
-        content = _part_bytes(self.spec, tiles, records)
+        content = part_bytes(self.spec, tiles, records)
         try:
             with telling(self.folder):
                 files.write_file(self._part(batch), content)
@@ -206,54 +281,95 @@ class Job:
         StoreError
             Where batches are still pending, or a file cannot be written.
         """
-        parts: list[tuple[Pixels, tuple[ChannelRecord, ...]]] = []
         if self.finished is None:
-            read = [(batch, _read_part(self._part(batch), self.spec, batch)) for batch in range(len(self.spec.batches))]
-            parts = [part for _, part in read if part is not None]
-            missing = [batch for batch, part in read if part is None]
+            missing = self.pending
             # Another process may have finished the job, and removed its parts, while they were read.
             if missing and self.finished is None:
                 raise StoreError(
-                    f"{self.folder}: {len(missing)} of {len(read)} batches are still to be rendered (the first is "
-                    f"batch {missing[0]}); job.pending lists them"
+                    f"{self.folder}: {len(missing)} of {len(self.batches)} batches are still to be rendered (the first "
+                    f"is batch {missing[0]}); job.pending lists them"
                 )
             if not missing:
-                self._publish(parts)
+                self._publish()
         with telling(self.folder):
             self._enlist()
             clear_leftovers(self.folder)
         return Spritemap(read_manifest(self.folder / MANIFEST_FILE), self.folder)
 
-    def _publish(self, parts: Sequence[tuple[Pixels, tuple[ChannelRecord, ...]]]) -> None:
+    def _attempts(self) -> list[tuple[tuple[int, ...], ...]]:
+        """The batches of each attempt that is known: an attempt follows from the records of those before it."""
+        attempts = [self.spec.batches]
+        best: dict[int, ChannelRecord] = {}
+        first = 0
+        while len(attempts) < len(self.spec.ladder):
+            for batch, channels in enumerate(attempts[-1], start=first):
+                records = self._records(batch, channels)
+                if records is None:
+                    return attempts
+                for record in records:
+                    best[record.channel] = better(best.get(record.channel), record)
+            first += len(attempts[-1])
+            following = next_batches(best, width=max(map(len, self.spec.batches)))
+            if not following:
+                break
+            attempts.append(following)
+        return attempts
+
+    def _publish(self) -> None:
         spec = self.spec
-        records = sorted((record for _, part in parts for record in part), key=lambda record: record.channel)
         tiles = np.empty((spec.channels, spec.tile_px, spec.tile_px, 3), np.uint8)
-        for channels, (part, _) in zip(spec.batches, parts, strict=True):
-            tiles[list(channels)] = part
+        best: dict[int, ChannelRecord] = {}
+        for batch, channels in enumerate(self.batches):
+            part = read_part(self._part(batch), spec, channels)
+            if part is None:
+                if self.finished is not None:
+                    return
+                raise StoreError(f"{self._part(batch)} was damaged or removed meanwhile; run the same job again")
+            for tile, record in zip(*part, strict=True):
+                _keep_better(best, tiles, tile, record)
         pages = []
         with telling(self.folder):
             for page, content in pack(tiles):
                 files.write_file(self.folder / page.file, content)
                 pages.append(page)
-            shared = {f.name: getattr(spec, f.name) for f in fields(Manifest) if hasattr(spec, f.name)}
-            manifest = Manifest(**shared, records=tuple(records), pages=tuple(pages))
+            records = tuple(best[channel] for channel in sorted(best))
+            manifest = Manifest(**self._shared(), records=records, pages=tuple(pages))
             files.write_file(self.folder / MANIFEST_FILE, manifest.to_bytes())
+
+    def _shared(self) -> dict[str, Any]:
+        return {f.name: getattr(self.spec, f.name) for f in fields(Manifest) if hasattr(self.spec, f.name)}
 
     def _part(self, batch: int) -> Path:
         return self.folder / PARTS_FOLDER / f"batch-{batch:05d}.npz"
 
-    def _is_done(self, batch: int) -> bool:
+    def _records(self, batch: int, channels: tuple[int, ...]) -> tuple[ChannelRecord, ...] | None:
+        """What a part says of its channels; None where there is none that can be trusted."""
         path = self._part(batch)
         try:
             status = path.stat()
         except OSError:
-            return False
-        seen = (status.st_mtime_ns, status.st_size)
-        if self._trusted.get(batch) != seen:
-            if _read_part(path, self.spec, batch) is None:
-                return False
-            self._trusted[batch] = seen
-        return True
+            return None
+        seen = (status.st_mtime_ns, status.st_size, channels)
+        trusted = self._trusted.get(batch)
+        if trusted is None or trusted.seen != seen:
+            part = read_part(path, self.spec, channels)
+            if part is None:
+                return None
+            self._trusted[batch] = trusted = _Trusted(seen, part[1])
+        return trusted.records
+
+
+class _Trusted(NamedTuple):
+    """A part that was read: its time and size and the channels asked of it, and what it says of them."""
+
+    seen: tuple[int, int, tuple[int, ...]]
+    records: tuple[ChannelRecord, ...]
+
+
+def _keep_better(best: dict[int, ChannelRecord], tiles: Any, tile: Pixels, record: ChannelRecord) -> None:
+    if outdoes(record, best.get(record.channel)):
+        tiles[record.channel] = tile
+    best[record.channel] = better(best.get(record.channel), record)
 
 
 def read_spec(folder: Path) -> JobSpec | None:
@@ -318,48 +434,3 @@ def clear_leftovers(folder: Path) -> None:
         if PAGE_FILE.fullmatch(path.name) and path.name not in own:
             files.remove_file(path)
     files.remove_strays(folder)
-
-
-def _part_bytes(spec: JobSpec, tiles: Pixels, records: Sequence[ChannelRecord]) -> bytes:
-    file = io.BytesIO()
-    np.savez(
-        file,
-        job=np.array(_digest(spec)),
-        tiles=tiles,
-        channel=np.array([record.channel for record in records], np.int64),
-        activation=np.array([record.activation for record in records], np.float64),
-        alive=np.array([record.alive for record in records], np.bool_),
-        attempts=np.array([record.attempts for record in records], np.int64),
-    )
-    return file.getvalue()
-
-
-def _read_part(path: Path, spec: JobSpec, batch: int) -> tuple[Pixels, tuple[ChannelRecord, ...]] | None:
-    channels = spec.batches[batch]
-    shapes = {
-        "tiles": ("uint8", (len(channels), spec.tile_px, spec.tile_px, 3)),
-        "channel": ("int64", (len(channels),)),
-        "activation": ("float64", (len(channels),)),
-        "alive": ("bool", (len(channels),)),
-        "attempts": ("int64", (len(channels),)),
-    }
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as part:
-            columns = {name: part[name] for name in shapes}
-            job = str(part["job"])
-        fits = all((str(columns[name].dtype), columns[name].shape) == shapes[name] for name in shapes)
-        if not fits or job != _digest(spec) or tuple(columns["channel"].tolist()) != channels:
-            return None
-        names = ("channel", "activation", "alive", "attempts")
-        rows = zip(*(columns[name].tolist() for name in names), strict=True)
-        return columns["tiles"], tuple(ChannelRecord(*row) for row in rows)
-    except ImportError:
-        # The Python installation's fault, and none of the part's.
-        raise
-    except Exception:
-        # A damaged archive raises almost anything on its way through zip and NumPy; all of it means "render again".
-        return None
-
-
-def _digest(spec: JobSpec) -> str:
-    return hashlib.sha256(spec.to_bytes()).hexdigest()

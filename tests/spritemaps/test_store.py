@@ -11,7 +11,7 @@ import pytest
 
 from spritemaps import ManifestError, Store, StoreError
 from spritemaps.files import _HOST
-from spritemaps.job import _read_part
+from spritemaps.parts import read_part
 from tests.spritemaps.sprites import FINGERPRINT, finished, hashes, record, render, spec, sprite
 
 OTHER = "89abcdef" * 8
@@ -181,10 +181,10 @@ def test_no_flipped_byte_of_a_part_gets_through(tmp_path):
     render(job)
     part = job.folder / "parts" / "batch-00000.npz"
     whole = part.read_bytes()
-    sound = _read_part(part, job.spec, 0)
+    sound = read_part(part, job.spec, job.spec.batches[0])
     for place in range(0, len(whole), 3):
         part.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
-        read = _read_part(part, job.spec, 0)
+        read = read_part(part, job.spec, job.spec.batches[0])
         assert read is None or (np.array_equal(read[0], sound[0]) and read[1] == sound[1])
 
 
