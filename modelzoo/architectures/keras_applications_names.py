@@ -8,7 +8,8 @@ Google published these networks twice: as TF-slim's checkpoints, and from those 
 files. Layers match one to one, names do not. What differs besides names is put right here or refused:
 
 * TF-slim's MobileNet and NASNet have 1001 outputs, the first of them "background"; Keras' have lost that one, so it is
-  cut off. NASNet's many names are a matter of their own, see `modelzoo.architectures.nasnet_names`.
+  cut off. NASNet's many names are a matter of their own, see `modelzoo.architectures.nasnet_names`, and so are those of
+  Inception V3 and Inception-ResNet V2, see `modelzoo.architectures.inception_names`.
 * TF-slim's VGG takes RGB where Keras' takes BGR: its first kernel is turned around.
 * TF-slim's ResNet v1 pools the first convolution in windows one pixel beside those of Keras. The weights would fit and
   the answers be a little wrong, so they are refused: `modelzoo.architectures.resnet_v1_slim` is their network.
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from modelzoo.architectures import nasnet_names
+from modelzoo.architectures import inception_names, nasnet_names
 from modelzoo.weights.errors import WeightsError
 from modelzoo.weights.slim import from_slim
 
@@ -42,15 +43,16 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray], *, application: str, **
     arrays
         Arrays under TF-slim's names (``vgg_16/conv1/conv1_1/weights``).
     application
-        ``"VGG16"``, ``"VGG19"``, ``"MobileNet"``, ``"NASNetLarge"`` or ``"NASNetMobile"``.
+        ``"VGG16"``, ``"VGG19"``, ``"MobileNet"``, ``"InceptionV3"``, ``"InceptionResNetV2"``, ``"NASNetLarge"`` or
+        ``"NASNetMobile"``.
     options
         The application's further arguments; they play no part.
 
     Returns
     -------
     dict
-        ``{"block1_conv1/kernel": array, ...}``. An array no layer has keeps its own name; NASNet's auxiliary classifier
-        is left out.
+        ``{"block1_conv1/kernel": array, ...}``. An array no layer has keeps its own name; auxiliary classifiers are left
+        out.
 
     Raises
     ------
@@ -72,13 +74,15 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray], *, application: str, **
         return renamed
     if application in nasnet_names.BLOCKS:
         return nasnet_names.from_tf_checkpoint(arrays, application=application, **options)
+    if application in inception_names.NETWORKS:
+        return inception_names.from_tf_checkpoint(arrays, application=application)
     if application in RESNET_CARDS:
         raise WeightsError(
             f"a TF-slim checkpoint does not fit Keras' {application}: TF-slim pools its first convolution in windows one "
             "pixel beside those of Keras, and halves the picture at the end of a block, not at the beginning of the next; "
             f"load it into TF-slim's own network: load({RESNET_CARDS[application]!r}, weights=...)"
         )
-    known = [*VGG_DEPTHS, "MobileNet", *nasnet_names.BLOCKS]
+    known = [*VGG_DEPTHS, "MobileNet", *inception_names.NETWORKS, *nasnet_names.BLOCKS]
     raise WeightsError(f"no names for a TF-slim checkpoint of {application}; expected one of {', '.join(known)}")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from modelzoo.architectures import keras_applications
+from modelzoo.architectures.inception_names import NETWORKS
 from modelzoo.architectures.keras_applications_names import from_tf_checkpoint
 from modelzoo.weights import WeightsError, assign_weights
 from tests.modelzoo.seeded_weights import read_scores, relative_difference
@@ -27,12 +28,38 @@ def test_a_mobilenet_scores_as_tf_slims_without_its_background():
 
 
 @pytest.mark.slow
-def test_a_vgg_scores_as_tf_slims_once_the_colours_are_turned():
-    slim = read_scores("vgg16_slim")
-    model = keras_applications.build(application="VGG16", classes=11)
-    assign_weights(model, from_tf_checkpoint(slim.tensors, application="VGG16"), origin="fixture")
+@pytest.mark.parametrize("application", ["VGG16", "VGG19"])
+def test_a_vgg_scores_as_tf_slims_once_the_colours_are_turned(application):
+    slim = read_scores(f"{application.lower()}_slim")
+    model = keras_applications.build(application=application, classes=11)
+    assign_weights(model, from_tf_checkpoint(slim.tensors, application=application), origin="fixture")
     found = np.asarray(model(slim.pictures[..., ::-1]))
     assert relative_difference(found, probabilities(slim.logits)) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("application", "fixture", "arrays"),
+    [("InceptionV3", "inception_v3_slim", 388), ("InceptionResNetV2", "inception_resnet_v2_slim", 908)],
+)
+def test_an_inception_scores_as_tf_slims_though_keras_counts_its_layers(application, fixture, arrays):
+    slim = read_scores(fixture)
+    assert len(slim.tensors) == arrays
+    model = keras_applications.build(application=application, input_shape=slim.pictures.shape[1:], classes=11)
+    assign_weights(model, from_tf_checkpoint(slim.tensors, application=application), origin="fixture")
+    assert relative_difference(np.asarray(model(slim.pictures)), probabilities(slim.logits)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("application", "scope"), [("InceptionV3", "Logits/Conv2d_1c_1x1"), ("InceptionResNetV2", "Logits/Logits")]
+)
+def test_an_inceptions_background_and_its_auxiliary_classifier_are_left_out(application, scope):
+    network = NETWORKS[application][0]
+    arrays = {f"{network}/{scope}/biases": np.arange(1001.0), f"{network}/AuxLogits/Conv2d_1b_1x1/weights": np.zeros(1)}
+    arrays[f"{network}/Mixed_9z/weights"] = np.zeros(1)
+    found = from_tf_checkpoint(arrays, application=application)
+    assert list(found) == ["predictions/bias", f"{network}/Mixed_9z/weights"]
+    assert found["predictions/bias"].tolist() == list(range(1, 1001))
 
 
 @pytest.mark.parametrize(("application", "scope", "last"), [("VGG16", "vgg_16", "3_3"), ("VGG19", "vgg_19", "3_4")])
@@ -67,5 +94,5 @@ def test_networks_that_only_look_alike_are_refused():
         words = rf"does not fit Keras' ResNet{depth}: .* load\('ResnetV1_{depth}_slim', weights=\.\.\.\)"
         with pytest.raises(WeightsError, match=words):
             from_tf_checkpoint({}, application=f"ResNet{depth}")
-    with pytest.raises(WeightsError, match=r"of InceptionV3; expected one of VGG16, VGG19, MobileNet, NASNetLarge"):
-        from_tf_checkpoint({}, application="InceptionV3")
+    with pytest.raises(WeightsError, match=r"of ResNet18; expected one of VGG16, VGG19, MobileNet, InceptionV3, Inc"):
+        from_tf_checkpoint({}, application="ResNet18")
