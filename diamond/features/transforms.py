@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from diamond.features import kinds
+from diamond.features.warp import warp
 
 __all__ = [
     "Background",
@@ -44,8 +45,6 @@ __all__ = [
 ]
 
 Size = tuple[int, int]
-# What lies beyond the picture's edge: the grey that a network sees as nothing.
-FILL = 0.5
 
 
 @dataclass(frozen=True)
@@ -311,32 +310,6 @@ def apply(transforms: Sequence[Transform], pictures: Any, drawn: dict[str, Any])
             change: Any = members[0]
             pictures = change.change(pictures, drawn[label])
     return pictures
-
-
-def warp(pictures: Any, warps: Any) -> Any:
-    """Move each picture by its own matrix, bilinear, grey beyond the edge.
-
-    Parameters
-    ----------
-    pictures
-        ``(batch, height, width, channel)``.
-    warps
-        ``(batch, 8)``: the matrix row by row, its last entry left out.
-
-    Returns
-    -------
-    tensor
-        Of the shape of `pictures`. The gradient is the picture's gradient moved back, TensorFlow's approximation of
-        the adjoint: exact for shifts by whole pixels.
-    """
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pictures,
-        transforms=warps,
-        output_shape=tf.shape(pictures)[1:3],
-        fill_value=FILL,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
 
 
 def _moves(transform: Transform) -> bool:
