@@ -323,5 +323,5 @@ class Spritemap:
 
     def _page(self, page: Page) -> Pixels:
         if page.file not in self._pages:
-            self._pages[page.file] = read_page(Path(self.folder or "."), page, self.tile_px)
+            self._pages[page.file] = read_page(self.folder or Path("."), page, self.tile_px)
         return self._pages[page.file]

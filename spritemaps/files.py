@@ -60,11 +60,16 @@ class StoreError(RuntimeError):
 def write_file(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all, over whatever was there; its folder is made where it is missing.
 
+    On an object store it is one PUT, which is whole or nothing by itself.
+
     Raises
     ------
     OSError
         As the file system raises it; nothing is left behind then.
     """
+    if not isinstance(path, Path):
+        path.write_bytes(content)
+        return
     for last in (False, True):
         temporary = _write_beside(path, content)
         try:
@@ -147,6 +152,8 @@ def remove_folder(folder: Path) -> None:
 
 def remove_strays(folder: Path) -> None:
     """Remove the temporary files that dead writers left in `folder`; those of live ones stay."""
+    if not isinstance(folder, Path):
+        return
     for path in folder.glob(".*.tmp"):
         if _is_stray(path):
             remove_file(path)

@@ -32,6 +32,7 @@ from spritemaps.files import StoreError, check_fields, telling
 from spritemaps.job import JOB_FILE, MANIFEST_FILE, Job, JobSpec, check_folder, clear_leftovers, read_spec
 from spritemaps.manifest import SCHEMA_VERSION, Manifest, ManifestError, NewerSchemaError, parse_schema, read_manifest
 from spritemaps.pages import read_page
+from spritemaps.remote import is_remote, place
 
 __all__ = ["Store", "Verification"]
 
@@ -67,7 +68,7 @@ class Store:
     Attributes
     ----------
     root
-        The folder; it is made when the first job is opened.
+        The folder, made when the first job is opened; given as an address (``"gs://..."``), a `RemoteFolder`.
     read_only
         True where nothing may be written, not even a mended index.
 
@@ -81,8 +82,10 @@ class Store:
     read_only: bool = False
 
     def __init__(self, root: str | Path, *, read_only: bool = False) -> None:
-        object.__setattr__(self, "root", Path(root).expanduser())
+        object.__setattr__(self, "root", place(root))
         object.__setattr__(self, "read_only", read_only)
+        if is_remote(self.root):
+            return
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"the store {self.root} is a file; expected a folder, or a path where one can be made")
 
@@ -103,7 +106,8 @@ class Store:
             found = self._open(best)
             if found is not None:
                 return found
-        doubted = {entry.folder for entry in known.values() if entry.fingerprint == fingerprint}
+        same = {entry.folder for entry in known.values() if entry.fingerprint == fingerprint}
+        doubted = () if is_remote(self.root) else same
         for entry in _matching(self._mend(doubted).values(), fingerprint, recipe_hash):
             found = self._open(entry)
             if found is not None:
@@ -177,6 +181,11 @@ class Store:
         StoreError
             Where the store cannot be written, or holds the same layer and recipe with another seed or tile size.
         """
+        if is_remote(self.root):
+            raise StoreError(
+                f"{self.root}: a layer is rendered in a folder of this machine, and copied to an address when it is "
+                f"finished: give a folder as the store, then diamond merge FOLDER {self.root}"
+            )
         found = self.find(spec.fingerprint, spec.recipe_hash)
         if found is not None and found.folder is not None:
             _check_agreement(spec, found.manifest, found.folder, "is finished")
@@ -184,7 +193,7 @@ class Store:
             return self._job(spec, found.folder)
         self._refuse_read_only()
         with telling(self.root):
-            folder = self._folder_for(spec)
+            folder = self.folder_for(spec)
             try:
                 frozen = self._freeze(spec, folder)
             except NewerSchemaError as error:
@@ -201,7 +210,7 @@ class Store:
         # A killed job may have left its leavings in a finished layer; a store that may only be read keeps them.
         if not self.read_only:
             with contextlib.suppress(OSError):
-                self._enlist(folder)
+                self.enlist(folder)
                 clear_leftovers(folder)
 
     def _freeze(self, spec: JobSpec, folder: Path) -> JobSpec:
@@ -219,7 +228,8 @@ class Store:
         files.create_file(folder / JOB_FILE, spec.to_bytes())
         return read_spec(folder) or spec
 
-    def _folder_for(self, spec: JobSpec) -> Path:
+    def folder_for(self, spec: JobSpec | Manifest) -> Path:
+        """Give the folder of a layer: its own, or the one it would be kept in."""
         layer = self.root / _encoded(spec.network) / _encoded(spec.layer)
         name = f"{_encoded(spec.recipe_name)}-{spec.fingerprint[:8]}"
         # Two recipes of one name, or of names that a file system takes for one, get folders of their own.
@@ -230,9 +240,10 @@ class Store:
         return layer / f"{name}-{both}"
 
     def _job(self, spec: JobSpec, folder: Path) -> Job:
-        return Job(spec, folder, partial(self._enlist, folder))
+        return Job(spec, folder, partial(self.enlist, folder))
 
-    def _enlist(self, folder: Path) -> None:
+    def enlist(self, folder: Path) -> None:
+        """Enter a finished layer in the index, or take out one that is no more."""
         if self.read_only:
             return
         known = self._mend({self._relative(folder)})
@@ -247,14 +258,22 @@ class Store:
     def _open(self, entry: _Entry) -> Spritemap | None:
         folder = self.root / entry.folder
         try:
-            manifest = check_folder(folder)
-        except (OSError, ManifestError, StoreError):
+            # Far away a look at every page is a request each; a page is checked when it is read.
+            manifest = read_manifest(folder / MANIFEST_FILE) if is_remote(folder) else check_folder(folder)
+        except (FileNotFoundError, ManifestError):
+            return None
+        except (OSError, StoreError):
+            if is_remote(folder):
+                raise
             return None
         return Spritemap(manifest, folder) if _Entry.of(manifest, entry.folder) == entry else None
 
     def _mend(self, doubted: Collection[str] | None = ()) -> dict[str, _Entry]:
         """Bring the index up to the manifests that are there; those `doubted`, or all where None, are read again."""
         known = self._read_index()
+        if is_remote(self.root) and known and doubted == ():
+            # Far away looking around is slow, and a web server has no listing at all.
+            return known
         mended: dict[str, _Entry] = {}
         for path in sorted(self.root.glob(f"*/*/*/{MANIFEST_FILE}")):
             name = self._relative(path.parent)
@@ -263,7 +282,7 @@ class Store:
                 continue
             with contextlib.suppress(OSError, ManifestError):
                 mended[name] = _Entry.of(read_manifest(path), name)
-        if mended != known and not self.read_only:
+        if mended != known and not self.read_only and not is_remote(self.root):
             # The index is a shortcut: who cannot write it reads the manifests each time.
             with contextlib.suppress(OSError):
                 self._write_index(mended)
