@@ -34,7 +34,9 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "features.render": ["render"],
         "features.renderer": ["RenderError"],
         "features.rendering": ["Rendering"],
-        "pregenerate.local": ["spritemap"],
+        "pregenerate.one_layer": ["spritemap"],
+        "pregenerate.report": ["PregenerationReport"],
+        "pregenerate.run": ["pregenerate"],
     },
 )
 __version__ = "0.1.0"

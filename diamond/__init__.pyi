@@ -32,7 +32,9 @@ from .features.recipes import Recipe as Recipe
 from .features.render import render as render
 from .features.renderer import RenderError as RenderError
 from .features.rendering import Rendering as Rendering
-from .pregenerate.local import spritemap as spritemap
+from .pregenerate.one_layer import spritemap as spritemap
+from .pregenerate.report import PregenerationReport as PregenerationReport
+from .pregenerate.run import pregenerate as pregenerate
 
 __version__: str
 __all__: list[str]

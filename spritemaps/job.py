@@ -23,6 +23,7 @@ grows when an attempt is complete, so ask it again.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -205,6 +206,24 @@ class Job:
             for record in self._records(batch, channels) or ():
                 best[record.channel] = better(best.get(record.channel), record)
         return tuple(best[channel] for channel in sorted(best))
+
+    def written(self) -> tuple[tuple[float, int], ...]:
+        """When each part of the first attempt was written, in seconds since 1970, and how many channels it holds."""
+        found = []
+        for batch, channels in enumerate(self.spec.batches):
+            with contextlib.suppress(OSError):
+                found.append((self._part(batch).stat().st_mtime, len(channels)))
+        return tuple(found)
+
+    def withdraw(self) -> None:
+        """Take the job back where nothing of it was rendered yet: the store is as if it had not been opened."""
+        if self.finished is not None or any(self.is_done(batch) for batch in range(len(self.spec.batches))):
+            return
+        with contextlib.suppress(OSError):
+            files.remove_file(self.folder / JOB_FILE)
+            # Folders that hold something stay.
+            for folder in (self.folder, *self.folder.parents[:2]):
+                folder.rmdir()
 
     def so_far(self) -> Spritemap:
         """Give the sprites that there are, in memory: all of a finished layer, of another those rendered by now.
