@@ -47,6 +47,10 @@ class Parametrisation(Protocol):
         """Turn a state into planes ``(batch, planes, height, width)``; zero is mid-grey."""
         ...
 
+    def __hash__(self) -> int:
+        """Go with equality: what is compiled for one is used for all that equal it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Fourier:
