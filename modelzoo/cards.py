@@ -55,6 +55,9 @@ class InputSpec:
     scale, offset
         One number or one a channel, in the network's channel order: ``network_value = scale * picture + offset``. A
         spectrogram is scaled likewise, from the values its frontend gives.
+    crop
+        Fraction of a photo's shorter side that the network is shown: 0.875 for networks that were judged on the middle
+        of each picture, as most on ImageNet; 1 shows all of it. Of pictures that have another size than the network's.
     assumed
         True where nobody said so and the values are a guess.
     audio
@@ -67,6 +70,7 @@ class InputSpec:
     channel_order: str = "RGB"
     scale: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
+    crop: float = 1.0
     assumed: bool = False
     audio: AudioFrontend | None = None
 
@@ -78,6 +82,8 @@ class InputSpec:
             if len(numbers) not in (1, self.channels):
                 raise CardError(f"{name} has {len(numbers)} numbers; expected 1 or {self.channels}, one a channel")
             object.__setattr__(self, name, numbers)
+        if isinstance(self.crop, bool) or not isinstance(self.crop, int | float) or not 0 < self.crop <= 1:
+            raise CardError(f"crop is {self.crop!r}; expected a fraction of the shorter side, above 0 and up to 1")
         if 0.0 in self.scale:
             raise CardError("scale holds a 0: every picture would look the same to the network")
         for name in ("height", "width"):

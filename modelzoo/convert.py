@@ -30,6 +30,9 @@ __all__ = ["convert"]
 GRAPH_SUFFIX = ".pb"
 # ImageNet's classes behind one more for "background", as TensorFlow's own networks have them.
 IMAGENET_WITH_BACKGROUND = 1001
+IMAGENET = ("imagenet", "imagenet_devkit")
+# The part of a photo's shorter side that networks on ImageNet are judged by.
+IMAGENET_CROP = 0.875
 
 
 def convert(
@@ -101,6 +104,8 @@ def convert(
     spec, guess = net.input, ""
     if value_range is None:
         spec, guess = _guessed(net)
+    if classes in IMAGENET:
+        spec = replace(spec, crop=IMAGENET_CROP)
     answer = replace(net.card.output, classes=classes, first_class=_first_class(net, classes, first_class))
     card = replace(
         net.card,

@@ -182,8 +182,13 @@ class Network:
             return "background"
         return self.classes[index - before] if index - before < len(self.classes) else str(index)
 
-    def read(self, pictures: Any) -> np.ndarray:
-        """Give one or many pictures, or sounds, as a batch of the network's own size.
+    def read(self, pictures: Any, *, crop: float | None = None) -> np.ndarray:
+        """Give one or many pictures, or sounds, as a batch of the network's own size: what the network then sees.
+
+        Everything that takes pictures reads them so, and shows them so: the heatmap of an attribution lies on the very
+        part of the photo that `predict` named. A picture of another size than the network's is shown as the network's
+        card says (`InputSpec.crop`), the middle 0.875 of its shorter side for most; one that has the size already, as
+        from ``dc.image(path, size)`` or a data set, is taken as it is.
 
         Parameters
         ----------
@@ -191,6 +196,8 @@ class Network:
             Path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a list of those. For
             a sound network: path, URL, `Sound`, ``(samples, rate)``, spectrograms ``(frequency, time, 1)`` or
             ``(batch, frequency, time, 1)``, or a list of those.
+        crop
+            Fraction of the shorter side to show in place of the card's; 1 shows all of it. Of no account for sounds.
 
         Returns
         -------
@@ -202,7 +209,7 @@ class Network:
             return self.patches(pictures).values
         spec = self.card.input
         size = None if spec.height is None or spec.width is None else (spec.height, spec.width)
-        return read_images(pictures, size=size)
+        return read_images(pictures, size=size, crop=spec.crop if crop is None else crop)
 
     def patches(self, sounds: Any) -> Patches:
         """Give one or many sounds as spectrogram patches that know which sound they are from, and from when.
@@ -277,7 +284,7 @@ class Network:
         values = {self.graph.inputs[0].node: self.preprocess(pictures)} | dict(feeds or {})
         return self.graph.evaluate(values, wanted, replace=replace)
 
-    def predict(self, pictures: Any, top: int = 5) -> Predictions:
+    def predict(self, pictures: Any, top: int = 5, *, crop: float | None = None) -> Predictions:
         """Name what is in one or many pictures or sounds.
 
         Parameters
@@ -286,6 +293,8 @@ class Network:
             As `read` takes them.
         top
             How many classes to name.
+        crop
+            As of `read`.
 
         Returns
         -------
@@ -294,7 +303,7 @@ class Network:
             its own is given one. Of a sound the probabilities are the mean over its patches, and so are the logits.
         """
         patches = None if self.card.input.audio is None else self.patches(pictures)
-        batch = self.read(pictures) if patches is None else patches.values
+        batch = self.read(pictures, crop=crop) if patches is None else patches.values
         output = self.graph.nodes[self.graph.outputs[0].node]
         logits, given = (flat(values) for values in self._run(batch, [self.logits_node, output]))
         probabilities = given if self.logits_node is not output else np.asarray(tf.nn.softmax(logits))

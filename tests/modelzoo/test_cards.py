@@ -3,7 +3,7 @@
 import pytest
 
 from modelzoo.cards import Card, CardError, InputSpec, card_paths, read_card
-from modelzoo.registry import UnknownModelError, cards, models, read_model_card
+from modelzoo.registry import UnknownModelError, cards, models, packaged_cards, read_model_card
 
 PLAIN = {
     "name": "Plain",
@@ -84,3 +84,12 @@ def test_the_zoo_is_a_table():
     assert table.loc["EfficientNetLite0", "input"] == "224 x 224"
     assert table.loc["EfficientNetLite0", "weights"] == "ready"
     assert table.loc["EfficientNetLite0", "outputs"] == 1000
+
+
+def test_every_picture_network_of_the_zoo_says_how_much_of_a_photo_it_is_shown():
+    shown = {name: card.input.crop for name, card in packaged_cards().items() if card.input.audio is None}
+    assert shown.pop("AlexNet") == 0.887
+    assert set(shown.values()) == {0.875}
+    for crop in (0, 1.2, True, "0.875"):
+        with pytest.raises(CardError, match=r"crop is .*; expected a fraction of the shorter side"):
+            InputSpec(224, 224, crop=crop)

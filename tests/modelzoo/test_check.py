@@ -66,9 +66,9 @@ def test_a_wrong_input_is_noticed_and_the_right_one_named(changes, lite):
 
 @pytest.mark.slow
 def test_a_picture_of_ones_own_is_named(lite):
-    found = check_network(lite, sample_pictures()["chelsea"])
+    found = check_network(lite, sample_pictures()["coffee"])
     assert len(found.predictions.images) == 1
-    assert found.predictions.labels[0][0] == "Egyptian cat"
+    assert found.predictions.labels[0][0] == "espresso"
 
 
 def test_the_sample_pictures_are_five_photos_in_0_to_1():

@@ -7,11 +7,11 @@ import pytest
 from modelzoo import load
 from modelzoo.architectures import bvlc_googlenet, inception_v1
 from modelzoo.graph import read_graph
-from modelzoo.inputs.pictures import images
 from modelzoo.labels import read_classes
 from modelzoo.network import features_node, logits_node
 from modelzoo.registry import read_model_card
 from modelzoo.weights import WeightsError, assign_weights
+from tests.modelzoo.photos import right_of_50
 from tests.modelzoo.seeded_weights import read_scores, relative_difference
 
 # From black to white the published networks see about 255; at -1 to 1 the normalisation would do nothing.
@@ -158,12 +158,7 @@ def berkeley(shared_data):
 
 
 def test_the_real_weights_know_39_of_50_photos(berkeley, shared_data):
-    photos = [path for path in sorted((shared_data / "photos").iterdir()) if int(path.name[:3]) % 20 == 0]
-    classes = [int(path.name[:3]) for path in photos]
-    # The customary crop of the challenge: 224 pixels out of the middle of 256.
-    found = berkeley.predict(images(photos, size=(256, 256))[:, 16:-16, 16:-16], top=1).classes[:, 0]
-    assert len(photos) == 50
-    assert sum(found == classes) == 39
+    assert right_of_50(berkeley, shared_data) == 39
 
 
 def test_the_real_weights_see_a_cat_and_an_espresso(berkeley):

