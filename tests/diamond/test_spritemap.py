@@ -1,14 +1,6 @@
-"""A layer's spritemap: found or rendered, kept, resumed after a kill to the same bytes."""
+"""A layer's spritemap: found or rendered, and kept."""
 
 import dataclasses
-import hashlib
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -99,63 +91,3 @@ def test_a_dead_channel_is_marked(tmp_path):
 def test_channels_that_are_not_there_are_named(channels, words):
     with pytest.raises(RuntimeError, match=words):
         dc.spritemap(small(), "backbone/wide", channels=channels, recipe=QUICK)
-
-
-WORK = textwrap.dedent("""
-    import dataclasses, sys
-    import keras
-    import diamond as dc
-    from diamond.features.recipes import read_recipe
-    from diamond.pregenerate import local
-    local.BATCH = 2
-    keras.utils.set_random_seed(0)
-    image = keras.Input((12, 12, 3))
-    x = keras.layers.Conv2D(10, 3, name="conv")(image)
-    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x), name="victim")
-    recipe = dataclasses.replace(read_recipe("texture"), name="quick", size_px=12, steps=40)
-    print("begin", flush=True)
-    dc.spritemap(dc.load(model, input=(0, 1)), "conv", recipe=recipe, store=sys.argv[1], progress=False)
-""")
-
-
-def work(store):
-    return subprocess.Popen(
-        [sys.executable, "-c", WORK, str(store)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=Path(__file__).resolve().parents[2],
-    )
-
-
-def contents(store):
-    return {
-        path.relative_to(store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(store.rglob("*"))
-        if path.is_file()
-    }
-
-
-def wait_for(store, parts, process):
-    deadline = time.monotonic() + 120
-    while len(list(store.rglob("batch-*.npz"))) < parts:
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-def test_killed_and_run_again_it_ends_with_the_bytes_of_an_uninterrupted_run(tmp_path):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert work(whole).wait(300) == 0
-    for parts in (1, 3):
-        process = work(broken)
-        wait_for(broken, parts, process)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        done = len(list(broken.rglob("batch-*.npz")))
-        assert parts <= done < 5
-        assert not list(broken.rglob("manifest.json"))
-    assert work(broken).wait(300) == 0
-    assert contents(broken) == contents(whole)
-    assert not list(broken.rglob("batch-*.npz"))
