@@ -20,6 +20,7 @@ from diamond.features.images import (
 EVERY = (
     Fourier(),
     Fourier(decay=1.0, decay_across=0.5),
+    Fourier(decay=1.25, blur_px=0.4, most_detail=0.05),
     Phase(),
     Pixels(),
     Laplacian(),
@@ -163,6 +164,22 @@ def test_a_blur_over_the_spectrum_takes_what_is_fine_and_leaves_what_is_coarse()
     # A Gaussian of 1 px: exp(-2 pi^2 f^2) of the frequency f in cycles a pixel.
     assert left[0, 1] == pytest.approx(np.exp(-2 * np.pi**2 / 32**2), rel=1e-3)
     assert left[8, 8] == pytest.approx(np.exp(-2 * np.pi**2 / 8), rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 33)])
+def test_fine_detail_is_turned_down_to_the_share_it_may_have(size):
+    def share(planes):
+        energy = np.abs(np.fft.fft2(planes - planes.mean())) ** 2
+        fine = np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1])[None, :]) > 0.25
+        return energy[fine].sum() / energy.sum()
+
+    noise, bounded = Fourier(decay=0.0), Fourier(decay=0.0, most_detail=0.1)
+    assert share(developed(noise, size, 3)[0, 0]) > 0.7
+    assert share(developed(bounded, size, 3)[0, 0]) < 0.2
+    # What has less than its share stays as it is, the alpha channel always by the same measure as the colours.
+    smooth = Fourier(decay=2.0)
+    left = developed(Fourier(decay=2.0, most_detail=0.1), size, 4)
+    np.testing.assert_allclose(left, developed(smooth, size, 4), rtol=1e-5, atol=1e-7)
 
 
 def test_the_magnitude_of_a_phase_image_does_not_depend_on_its_state():
