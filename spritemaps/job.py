@@ -1,10 +1,9 @@
 """The rendering of one layer, kept batch by batch until it is whole.
 
     >>> job = store.open_job(spec)
-    >>> while job.pending:
-    ...     batch = job.pending[0]
-    ...     tiles, records = render(job.spec, job.batches[batch], attempt=job.attempt(batch))
-    ...     job.write(batch, tiles, records)
+    >>> for task in job.todo:                   # and again, until there is nothing to do
+    ...     tiles, records = render(job.spec, task.channels, task.attempt)
+    ...     job.write(task.batch, tiles, records)
     >>> spritemap = job.finish()
 
 Rendering a layer takes hours, and machines are taken away within seconds. What is rendered is written at once, in a
@@ -17,7 +16,7 @@ Those of a layer are gathered: when every batch of one attempt is there, the bat
 records, the same in every process, and the best attempt of each channel is kept in the end.
 
 The consequences for a caller: render by ``job.spec`` and not by the spec you opened with; a part that is damaged, or of
-another job, counts as not done; several processes may write parts of one job, and any of them may finish it; `pending`
+another job, counts as not done; several processes may write parts of one job, and any of them may finish it; `todo`
 grows when an attempt is complete, so ask it again.
 """
 
@@ -50,7 +49,7 @@ from spritemaps.manifest import (
 from spritemaps.pages import Pixels, check_tiles, pack
 from spritemaps.parts import better, next_batches, outdoes, part_bytes, read_part
 
-__all__ = ["JOB_FILE", "MANIFEST_FILE", "Job", "JobSpec", "check_folder", "clear_leftovers", "read_spec"]
+__all__ = ["JOB_FILE", "MANIFEST_FILE", "Job", "JobSpec", "Todo", "check_folder", "clear_leftovers", "read_spec"]
 
 JOB_FILE = "job.json"
 MANIFEST_FILE = "manifest.json"
@@ -134,6 +133,14 @@ class JobSpec:
             raise ManifestError(f"{origin}: {error}") from None
 
 
+class Todo(NamedTuple):
+    """A batch to be rendered: its number, which attempt at its channels it is (from 1), and their numbers."""
+
+    batch: int
+    attempt: int
+    channels: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """The rendering of one layer, as far as it has come.
@@ -164,14 +171,21 @@ class Job:
     @property
     def batches(self) -> tuple[tuple[int, ...], ...]:
         """Channel numbers by batch: those of the first attempt, then of each later one that is known by now."""
-        return tuple(channels for batches in self._attempts() for channels in batches)
+        return tuple(todo.channels for todo, _ in self._seen())
+
+    @property
+    def todo(self) -> tuple[Todo, ...]:
+        """The batches that have no part yet, or one that cannot be trusted, as far as they are known by now."""
+        if self.finished is not None:
+            return ()
+        found = tuple(todo for todo, records in self._seen() if records is None)
+        # Another process may have finished the job, and removed its parts, while they were looked at.
+        return () if found and self.finished is not None else found
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """Numbers of the batches that have no part yet, or one that cannot be trusted."""
-        if self.finished is not None:
-            return ()
-        return tuple(batch for batch, channels in enumerate(self.batches) if self._records(batch, channels) is None)
+        """Numbers of the batches in `todo`."""
+        return tuple(task.batch for task in self.todo)
 
     def attempt(self, batch: int) -> int:
         """Tell which attempt at its channels a batch is, from 1.
@@ -181,19 +195,17 @@ class Job:
         ValueError
             Where there is no such batch.
         """
-        first = 0
-        for number, batches in enumerate(self._attempts(), start=1):
-            first += len(batches)
-            if 0 <= batch < first:
-                return number
-        raise ValueError(f"no batch {batch}; the job has batches 0 to {first - 1}")
+        seen = self._seen()
+        if not 0 <= batch < len(seen):
+            raise ValueError(f"no batch {batch}; the job has batches 0 to {len(seen) - 1}")
+        return seen[batch][0].attempt
 
     def is_done(self, batch: int) -> bool:
         """Whether a batch has a part that can be trusted; all have in a finished layer."""
         if self.finished is not None:
             return True
-        batches = self.batches
-        return batch < len(batches) and self._records(batch, batches[batch]) is not None
+        seen = self._seen()
+        return batch < len(seen) and seen[batch][1] is not None
 
     @property
     def records(self) -> tuple[ChannelRecord, ...]:
@@ -202,8 +214,8 @@ class Job:
         if finished is not None:
             return finished.records
         best: dict[int, ChannelRecord] = {}
-        for batch, channels in enumerate(self.batches):
-            for record in self._records(batch, channels) or ():
+        for _, records in self._seen():
+            for record in records or ():
                 best[record.channel] = better(best.get(record.channel), record)
         return tuple(best[channel] for channel in sorted(best))
 
@@ -268,9 +280,9 @@ class Job:
             Where the part cannot be written: the store is not writable, or full. Parts written before stay.
         """
         batches = self.batches
+        if self.finished is not None:
+            return
         if not 0 <= batch < len(batches):
-            if self.finished is not None:
-                return
             raise ValueError(f"no batch {batch}; the job has batches 0 to {len(batches) - 1}")
         channels = batches[batch]
         tiles = check_tiles(tiles, len(channels))
@@ -279,8 +291,6 @@ class Job:
         named = tuple(record.channel for record in records)
         if named != channels:
             raise ValueError(f"records of channels {named}; batch {batch} has {channels}")
-        if self.finished is not None:
-            return
         content = part_bytes(self.spec, tiles, records)
         try:
             with telling(self.folder):
@@ -301,44 +311,48 @@ class Job:
             Where batches are still pending, or a file cannot be written.
         """
         if self.finished is None:
-            missing = self.pending
+            seen = self._seen()
+            missing = [todo.batch for todo, records in seen if records is None]
             # Another process may have finished the job, and removed its parts, while they were read.
             if missing and self.finished is None:
                 raise StoreError(
-                    f"{self.folder}: {len(missing)} of {len(self.batches)} batches are still to be rendered (the first "
-                    f"is batch {missing[0]}); job.pending lists them"
+                    f"{self.folder}: {len(missing)} of {len(seen)} batches are still to be rendered (the first is "
+                    f"batch {missing[0]}); job.pending lists them"
                 )
             if not missing:
-                self._publish()
+                self._publish([todo.channels for todo, _ in seen])
         with telling(self.folder):
             self._enlist()
             clear_leftovers(self.folder)
         return Spritemap(read_manifest(self.folder / MANIFEST_FILE), self.folder)
 
-    def _attempts(self) -> list[tuple[tuple[int, ...], ...]]:
-        """The batches of each attempt that is known: an attempt follows from the records of those before it."""
-        attempts = [self.spec.batches]
-        best: dict[int, ChannelRecord] = {}
-        first = 0
-        while len(attempts) < len(self.spec.ladder):
-            for batch, channels in enumerate(attempts[-1], start=first):
-                records = self._records(batch, channels)
-                if records is None:
-                    return attempts
-                for record in records:
-                    best[record.channel] = better(best.get(record.channel), record)
-            first += len(attempts[-1])
-            following = next_batches(best, width=max(map(len, self.spec.batches)))
-            if not following:
-                break
-            attempts.append(following)
-        return attempts
+    def _seen(self) -> list[tuple[Todo, tuple[ChannelRecord, ...] | None]]:
+        """Look at every batch that is known, once: what it is, and what its part says, None where there is none.
 
-    def _publish(self) -> None:
+        An attempt follows from the records of those before it. Other processes write meanwhile: what is concluded must
+        be concluded from one look.
+        """
+        seen: list[tuple[Todo, tuple[ChannelRecord, ...] | None]] = []
+        best: dict[int, ChannelRecord] = {}
+        batches = self.spec.batches
+        for attempt in range(1, max(1, len(self.spec.ladder)) + 1):
+            whole = True
+            for channels in batches:
+                records = self._records(len(seen), channels)
+                seen.append((Todo(len(seen), attempt, channels), records))
+                whole = whole and records is not None
+                for record in records or ():
+                    best[record.channel] = better(best.get(record.channel), record)
+            if not whole:
+                break
+            batches = next_batches(best, width=max(map(len, self.spec.batches)))
+        return seen
+
+    def _publish(self, batches: Sequence[tuple[int, ...]]) -> None:
         spec = self.spec
         tiles = np.empty((spec.channels, spec.tile_px, spec.tile_px, 3), np.uint8)
         best: dict[int, ChannelRecord] = {}
-        for batch, channels in enumerate(self.batches):
+        for batch, channels in enumerate(batches):
             part = read_part(self._part(batch), spec, channels)
             if part is None:
                 if self.finished is not None:

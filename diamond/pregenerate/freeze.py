@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import diamond
 from diamond.features.recipes import Recipe, read_recipe
 from diamond.features.renderer import BATCH, RenderError
 from diamond.pregenerate.quality import PhotoBests, statistic_of
@@ -167,7 +168,12 @@ def tile_px(recipe: Recipe) -> int:
 
 def versions() -> dict[str, str]:
     """Give the versions of the packages that decide the bytes."""
-    return {"keras": keras.__version__, "numpy": np.__version__, "tensorflow": tf.__version__}
+    return {
+        "diamond-cutter": diamond.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "tensorflow": tf.__version__,
+    }
 
 
 def obey_threads(specs: Sequence[JobSpec]) -> int:

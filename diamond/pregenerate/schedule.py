@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from diamond.pregenerate.sprites import Made
 from spritemaps import Job
+from spritemaps.job import Todo
 
 __all__ = ["Schedule", "Task", "check_shard"]
 
@@ -147,23 +148,22 @@ class Schedule:
             if number in self._finished:
                 continue
             self._finish(number)
-            for batch in self._mine(number, job):
-                if (number, batch) not in self._out:
-                    return Task(number, batch, job.attempt(batch), job.batches[batch])
+            for todo in self._mine(number, job):
+                if (number, todo.batch) not in self._out:
+                    return Task(number, *todo)
         return None
 
-    def _mine(self, number: int, job: Job) -> Sequence[int]:
-        batches = job.batches
-        pending = [b for b in job.pending if self._only is None or self._only.intersection(batches[b])]
+    def _mine(self, number: int, job: Job) -> Sequence[Todo]:
+        todo = [one for one in job.todo if self._only is None or self._only.intersection(one.channels)]
         if self._shard is None:
-            return pending
+            return todo
         i, n = self._shard
-        first = [b for b in pending if b < len(job.spec.batches)]
+        first = [one for one in todo if one.attempt == 1]
         if first:
-            return [b for b in first if (self._first_of_job[number] + b) % n == i - 1]
+            return [one for one in first if (self._first_of_job[number] + one.batch) % n == i - 1]
         # Every shard may come to the later attempts. Each begins elsewhere, so that two at once share the work.
-        start = len(pending) * (i - 1) // n
-        return [*pending[start:], *pending[:start]]
+        start = len(todo) * (i - 1) // n
+        return [*todo[start:], *todo[:start]]
 
     def _finish(self, number: int) -> None:
         job = self.jobs[number]

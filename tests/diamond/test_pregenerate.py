@@ -122,7 +122,7 @@ def test_a_job_freezes_all_that_decides_a_byte(tmp_path):
     assert set(frozen["settings"]) == {"batch", "device", "dtype", "statistic", "threads", "xla"}
     assert [rung["seed"] for rung in frozen["ladder"]] == [0, 1, 2]
     assert [rung["recipe"]["steps"] for rung in frozen["ladder"]] == [4, 4, 8]
-    assert set(frozen["versions"]) == {"keras", "numpy", "tensorflow"}
+    assert set(frozen["versions"]) == {"diamond-cutter", "keras", "numpy", "tensorflow"}
 
 
 def test_the_last_rung_is_the_phase_recipe_asking_the_same():

@@ -1,8 +1,8 @@
 """Kill a job at every step that it takes on the disk, resume it, and tell what differs from one left alone.
 
-Run as ``python processes.py REPOSITORY FOLDER``; prints the number of kills and the differences as JSON. Last, several
-processes work at one job at once. The job runs in
-children of a small process, since a fork of one that has TensorFlow loaded is not safe.
+Run as ``python processes.py REPOSITORY FOLDER ATTEMPTS``; prints the number of kills and the differences as JSON. Last,
+several processes work at one job at once. The job runs in children of a small process, since a fork of one that has
+TensorFlow loaded is not safe.
 """
 
 import json
@@ -19,11 +19,13 @@ sys.path.insert(0, sys.argv[1])
 from spritemaps import Store
 from tests.spritemaps.sprites import FINGERPRINT, hashes, render, spec
 
+ATTEMPTS = int(sys.argv[3])
 STEPS = {"os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir"}
 
 
 def work(root):
-    job = Store(root).open_job(spec())
+    ladder = tuple({"seed": attempt} for attempt in range(ATTEMPTS))
+    job = Store(root).open_job(spec(ladder=ladder if ATTEMPTS > 1 else ()))
     render(job)
     job.finish()
 
