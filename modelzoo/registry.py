@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelzoo.cards import Card, CardError, InputSpec, OutputSpec, WeightSource, card_paths, read_card
+from modelzoo.readiness import next_step, weights_state
 from modelzoo.user_zoo import user_cards
 from modelzoo.weights.model_file import MODEL_SUFFIXES
 
@@ -96,8 +97,8 @@ def models() -> pd.DataFrame:
     pandas.DataFrame
         One row a network, indexed by name: title, input (pixels; mel bands x frames of a sound network), order (of
         the channels; ``"mel"`` for sound), values (what the network sees for black and white, or for silence and loud
-        sound), outputs, landmarks, parameters, weights (``"ready"``, ``"downloadable"``, ``"missing"`` or
-        ``"none"``; ``"broken"`` and why for a network of the user's own that cannot be used), year.
+        sound), outputs, landmarks, parameters, weights (a word of `modelzoo.readiness.MEANINGS`; ``"broken"`` and why
+        for a network of the user's own that cannot be used), next (what to do with it in that state), year.
     """
     import pandas as pd
 
@@ -112,6 +113,7 @@ def models() -> pd.DataFrame:
             "landmarks": len(card.landmarks),
             "parameters": card.parameters,
             "weights": weights_state(card),
+            "next": next_step(card),
             "year": card.paper.year if card.paper else None,
         }
         for card in cards().values()
@@ -120,24 +122,6 @@ def models() -> pd.DataFrame:
     for name, error in broken_cards().items():
         table.loc[name, ["title", "weights"]] = [name, f"broken: {error}"]
     return table
-
-
-def weights_state(card: Card) -> str:
-    """Say whether a network's weights are here.
-
-    Returns
-    -------
-    str
-        ``"ready"``; ``"downloadable"``; ``"missing"`` where a package that carries them is not installed; ``"none"``
-        where none are published in a place known here. ``"ready, no classifier"`` and the like where all that is
-        published ends before the classifier.
-    """
-    from modelzoo.weights.sources import state
-
-    whole = [source for source in card.weights if not source.without_top]
-    states = [state(source) for source in whole or card.weights]
-    found = next((name for name in ("ready", "downloadable") if name in states), "missing" if states else "none")
-    return found if whole or not states else f"{found}, no classifier"
 
 
 def load(

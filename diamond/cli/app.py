@@ -64,7 +64,9 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
 
     table = Table(title=title, title_justify="left", header_style="bold")
     for name in rows[0]:
-        table.add_column(name, justify="left" if name in ("name", "weights") else "right", no_wrap=name == "name")
+        table.add_column(
+            name, justify="left" if name in ("name", "weights", "next") else "right", no_wrap=name == "name"
+        )
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v, int) else "" if v is None else str(v) for v in row.values()))
     # Piped output is read by programs: it must not be cut to a terminal's width.

@@ -15,11 +15,16 @@ __all__: list[str] = []
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """List the networks of the zoo.
+    """List the networks of the zoo, whether their weights are here, and the next step where they are not.
+
+    ready: the weights are here. downloadable: loading by name fetches them, a Keras file read as it is. convertible:
+    loading by name fetches a checkpoint, graph or state dict of another library and converts it. installable: they come
+    in a Python package that is not installed. none: give a file of your own. missing: your own network's file is gone.
 
     Example: diamond models
     """
-    from modelzoo.registry import broken_cards, cards, weights_state
+    from modelzoo.readiness import MEANINGS, next_step, weights_state
+    from modelzoo.registry import broken_cards, cards
 
     rows = [
         {
@@ -30,6 +35,7 @@ def models(as_json: Json = False) -> None:
             "landmarks": len(card.landmarks),
             "parameters": card.parameters,
             "weights": weights_state(card),
+            "next": next_step(card),
         }
         for card in cards().values()
     ]
@@ -39,6 +45,8 @@ def models(as_json: Json = False) -> None:
         print(json.dumps(rows, indent=1))
     else:
         print_table("The zoo", rows)
+        words = {str(row["weights"]).partition(",")[0] for row in rows}
+        print("\n".join(f"{word}: {meaning}" for word, meaning in MEANINGS.items() if word in words))
 
 
 @app.command()

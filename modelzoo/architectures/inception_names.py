@@ -1,4 +1,4 @@
-"""TF-slim's checkpoints of Inception V3 and Inception-ResNet V2, as ``keras.applications`` has these networks.
+"""Inception V3 and Inception-ResNet V2: from TF-slim's names, and a file of PyTorch's, to ``keras.applications``.
 
     >>> dict(units("InceptionV3"))["InceptionV3/Mixed_5b/Branch_0/Conv2d_0a_1x1"]
     Unit(convolution='conv2d_5', normalisation='batch_normalization_5')
@@ -9,6 +9,10 @@ in Mixed_6a, those names are slips (``Conv_1_0c_5x5``, ``Conv2d_1a_1x1`` for a w
 have kept ever since.
 
 Both have an output 0 for "background", which Keras' have not. The auxiliary classifier plays no part in the answer.
+
+For PyTorch the body of the Inception V3 of 2015 travels in tools that measure the distance between sets of pictures. It
+has no classifier, and one thing is other: the last block takes the greatest of its neighbours where Keras takes the mean,
+so with these weights the last 192 channels of ``mixed10`` are not what that network gives; all others are.
 """
 
 from __future__ import annotations
@@ -20,8 +24,9 @@ from typing import NamedTuple
 import numpy as np
 
 from modelzoo.weights.slim import from_slim
+from modelzoo.weights.torch_state import convolution_kernel
 
-__all__ = ["NETWORKS", "from_tf_checkpoint", "units"]
+__all__ = ["NETWORKS", "from_tf_checkpoint", "from_torch", "units"]
 
 Branch = tuple[str, ...]
 Block = tuple[Branch, ...]
@@ -95,6 +100,8 @@ NETWORKS: Mapping[str, tuple[str, Mapping[str, Block], str]] = {
 # Keras names these by their place in the network, not by number.
 NAMED = {"Conv2d_7b_1x1": Unit("conv_7b", "conv_7b_bn"), "Block8": Unit("block8_10_conv", None)}
 BACKGROUND_AND_CLASSES = 1001
+TORCH_ROOT = "net.layers."
+TORCH_FIELDS = {"beta": "beta", "mean": "moving_mean", "var": "moving_variance"}
 
 
 def units(application: str) -> Iterator[tuple[str, Unit]]:
@@ -138,6 +145,35 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray], *, application: str) ->
     for address in ("predictions/kernel", "predictions/bias"):
         if address in renamed and renamed[address].shape[-1] == BACKGROUND_AND_CLASSES:
             renamed[address] = renamed[address][..., 1:]
+    return renamed
+
+
+def from_torch(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name the body of an Inception V3 as the Keras application names its weights, and turn its layout.
+
+    Parameters
+    ----------
+    tensors
+        Arrays in network order under names as ``net.layers.mixed.tower.conv_1.weight``; fields are ``weight``,
+        ``beta``, ``mean`` and ``var``.
+
+    Returns
+    -------
+    dict
+        ``{"conv2d_7/kernel": array, ...}``. A tensor that no layer has keeps its own name, so that it is found.
+    """
+    renamed: dict[str, np.ndarray] = {}
+    numbers: dict[str, int] = {}
+    known = dict(enumerate(unit for _, unit in units("InceptionV3")))
+    for name, tensor in tensors.items():
+        place, _, field = name.rpartition(".")
+        unit = known.get(numbers.setdefault(place, len(numbers))) if name.startswith(TORCH_ROOT) else None
+        if unit is not None and field == "weight":
+            renamed[f"{unit.convolution}/kernel"] = convolution_kernel(tensor)
+        elif unit is not None and field in TORCH_FIELDS:
+            renamed[f"{unit.normalisation}/{TORCH_FIELDS[field]}"] = tensor
+        else:
+            renamed[name] = tensor
     return renamed
 
 

@@ -21,8 +21,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from modelzoo.architectures.keras_applications_names import from_tf_checkpoint
-from modelzoo.architectures.vgg_names import from_numpy_dict, from_torch
+from modelzoo.architectures.keras_applications_names import from_tf_checkpoint, from_torch
+from modelzoo.architectures.vgg_names import from_numpy_dict
 
 __all__ = ["APPLICATIONS", "build", "from_keras", "from_numpy_dict", "from_tf_checkpoint", "from_torch"]
 

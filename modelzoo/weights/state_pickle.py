@@ -14,7 +14,8 @@ state dict consists of, on a stack of plain values.
 The two words of this module: a `Storage` is a run of numbers that lies elsewhere in the file, and a `View` is a
 tensor: a shape and strides over a storage. Both are descriptions, checked and bounded; who calls `read_pickle` fetches
 the numbers. All other values are None, bool, int, float, str, bytes, tuple, list and dict. An ``OrderedDict`` is a dict
-(what PyTorch hangs on it, the ``_metadata`` of modules, is left out), and a parameter becomes its tensor.
+(what PyTorch hangs on it, the ``_metadata`` of modules, is left out), and a parameter becomes its tensor. A TorchScript
+file holds a tree of modules in place of a dict; each becomes a dict of its attributes, its class and its code unread.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ DTYPES = {
     "ComplexFloat": "<c8",
     "ComplexDouble": "<c16",
 }
+TYPED_LISTS = ("build_boollist", "build_doublelist", "build_intlist", "build_tensorlist")
 UNTYPED = "|V1"
 DTYPE_NAMES = {
     "float32": "<f4",
@@ -125,6 +127,10 @@ class _Named:
 
     role: str
     dtype: str = ""
+
+
+class _Module(dict[str, Any]):
+    """The attributes of a TorchScript module."""
 
 
 class _Mark:
@@ -276,6 +282,10 @@ class _Machine:
                 if pairs is None or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
                     raise ValueError("an OrderedDict of something else than pairs")
                 self.set_items([item for pair in pairs for item in pair])
+        elif named.role == "list":
+            if len(arguments) != 1 or not isinstance(arguments[0], list):
+                raise ValueError("a list without its items")
+            self.stack.append(arguments[0])
         elif named.role in ("tensor", "typed tensor"):
             self.stack.append(_view(arguments, typed=named.role == "typed tensor"))
         elif named.role == "parameter":
@@ -285,10 +295,19 @@ class _Machine:
         else:
             raise self.refused(f"a call of the {named.role}")
 
+    def instance(self) -> None:
+        arguments, named = self.pop(), self.pop()
+        if not isinstance(named, _Named) or named.role != "module" or arguments != ():
+            raise self.refused(f"an instance of a {named.role if isinstance(named, _Named) else type(named).__name__}")
+        self.stack.append(_Module())
+
     def build(self) -> None:
+        state = self.pop()
         # The state of an OrderedDict is its attributes: PyTorch's _metadata, which says nothing about numbers.
-        self.pop()
-        self.top(dict)
+        if isinstance(self.top(dict), _Module):
+            if not isinstance(state, dict):
+                raise ValueError("a module whose attributes are no dict")
+            self.set_items([item for pair in state.items() for item in pair])
 
     def persistent(self) -> None:
         storage = _storage(self.pop())
@@ -301,6 +320,10 @@ class _Machine:
 def _known_global(module: str, name: str) -> _Named | None:
     if (module, name) == ("collections", "OrderedDict"):
         return _Named("OrderedDict")
+    if module.partition(".")[0] == "__torch__":
+        return _Named("module")
+    if module == "torch.jit._pickle" and name in TYPED_LISTS:
+        return _Named("list")
     if module == "torch._utils":
         roles = {
             "_rebuild_tensor_v2": "tensor",
@@ -407,6 +430,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "GLOBAL": lambda machine, names: machine.name_global(*names.split(" ", 1)),
     "STACK_GLOBAL": lambda machine, _: machine.name_from_stack(),
     "REDUCE": lambda machine, _: machine.reduce(),
+    "NEWOBJ": lambda machine, _: machine.instance(),
     "BUILD": lambda machine, _: machine.build(),
     "BINPERSID": lambda machine, _: machine.persistent(),
 }

@@ -18,6 +18,7 @@ What a caller meets:
 - Names are joined by dots where dicts lie in dicts, and a checkpoint is unwrapped: where the outermost dict holds no
   tensor itself and one of ``state_dict``, ``model_state_dict``, ``model_state``, ``model``, ``net`` holds some, the
   first of these is taken and its siblings (optimizer, epoch) are left. A ``module.`` before every name goes.
+- Of a TorchScript file the tensors are taken by the path of their module; its code is not looked at.
 - What is no tensor (an epoch's number, a text) is left out.
 - Arrays are copies without gaps, dtypes as stored; bfloat16 becomes float32, which holds the same numbers. Tensors that
   share a storage become arrays that do not.

@@ -6,8 +6,16 @@ import pytest
 from typer.testing import CliRunner
 
 from diamond.cli import app
+from modelzoo.readiness import MEANINGS
 
 RUN = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path, monkeypatch):
+    # What the machine has fetched before must not change what is said here.
+    monkeypatch.setenv("DIAMOND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
 
 
 def test_models_lists_the_zoo():
@@ -22,6 +30,22 @@ def test_models_as_json():
     lite = next(row for row in rows if row["name"] == "EfficientNetLite0")
     assert lite["parameters"] == 4652008
     assert lite["weights"] == "ready"
+
+
+def test_models_says_the_next_step_for_each_network_and_what_each_word_means():
+    rows = {row["name"]: row for row in json.loads(RUN.invoke(app, ["models", "--json"]).stdout)}
+    assert rows["EfficientNetLite0"]["next"] == "diamond check EfficientNetLite0"
+    assert (rows["InceptionV4"]["weights"], rows["InceptionV4"]["next"]) == (
+        "convertible",
+        'dc.load("InceptionV4") fetches and converts it',
+    )
+    assert (rows["Yamnet256_esc10"]["weights"], rows["Yamnet256_esc10"]["next"]) == (
+        "none",
+        'dc.load("Yamnet256_esc10", weights=FILE)',
+    )
+    said, told = RUN.invoke(app, ["models"]).stdout, RUN.invoke(app, ["models", "--help"]).stdout
+    assert "\nconvertible: a checkpoint, graph or state dict of another library, which loading by name fetches" in said
+    assert all(word in told for word in MEANINGS)
 
 
 def test_layers_in_network_order():

