@@ -7,10 +7,12 @@ name, and the frozen trunk of a transferred network is the same layer under anot
     'd3c1f0a2'
 
 A fingerprint is a Merkle hash: of what the operation does (see `modelzoo.attributes`), of its weights, and of the
-fingerprints of what it reads; at the root stands how a picture becomes the network's input. What follows:
+fingerprints of what it reads; at the root stands how a picture or a sound becomes the network's input. What follows:
 
 * A convolution, its batch norm and its ReLU differ; a dropout does nothing and has the fingerprint of what it reads.
-* Names, the size of the input and anything after the layer play no part.
+* Names, the size of the input, how much of a photo is shown, and anything after the layer play no part.
+* A sound network's frontend does: the same weights behind another spectrogram are another network. How a sound is cut
+  into patches is no part of it.
 * The same arrays give the same fingerprint in every version of Keras and on every machine.
 """
 
@@ -19,10 +21,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from modelzoo.attributes import describe
+from modelzoo.audio_cards import AudioFrontend
 from modelzoo.cards import InputSpec
 from modelzoo.graph import Graph, Node
 
@@ -30,6 +35,8 @@ __all__ = ["fingerprint", "fingerprints"]
 
 # Raised when the meaning of a description changes, so that old spritemaps are not mistaken for new ones.
 SCHEME = 1
+# Of a frontend: which patches are made of a sound, and how large a value is drawn as white.
+CUTTING = ("patch_frames", "overlap", "trim_db", "short", "ceiling")
 
 
 def fingerprint(graph: Graph, node: Node, spec: InputSpec) -> str:
@@ -48,15 +55,23 @@ def fingerprints(graph: Graph, spec: InputSpec, nodes: Iterable[Node] | None = N
     return found
 
 
+def _hearing(frontend: AudioFrontend) -> dict[str, Any]:
+    """Give what decides the values of a spectrogram; how it is cut and drawn is left out."""
+    values = {name: value for name, value in asdict(frontend).items() if name not in (*CUTTING, "log")}
+    values |= {f"log.{name}": value for name, value in asdict(frontend.log).items()}
+    # 125 and 125.0 are the same frequency.
+    return {name: float(value) if isinstance(value, int) else value for name, value in values.items()}
+
+
 def _fingerprint_of(node: Node, spec: InputSpec, found: dict[int, str]) -> str:
     what = describe(node)
     if what["op"] == "identity":
         return found[node.inputs[0].node]
     content = {"scheme": SCHEME, "does": what, "reads": [[found[ref.node], ref.output] for ref in node.inputs]}
     if node.is_input:
-        # Only where it is so: the fingerprints of picture networks stay what they were.
-        turned = {"time_first": True} if spec.audio is not None and spec.audio.time_first else {}
-        content["preprocessing"] = {"order": spec.channel_order, "per_channel": spec.per_channel, **turned}
+        # Only where there is one: the fingerprints of picture networks stay what they were.
+        hears = {} if spec.audio is None else {"hears": _hearing(spec.audio)}
+        content["preprocessing"] = {"order": spec.channel_order, "per_channel": spec.per_channel, **hears}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
     for variable in node.weights:
         values = np.ascontiguousarray(np.asarray(variable), dtype="<f4")

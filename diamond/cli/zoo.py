@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,6 +107,11 @@ def convert(
     value_range: Annotated[
         tuple[float, float] | None, typer.Option(help="What it sees for black and white; guessed without.")
     ] = None,
+    channel_order: Annotated[str, typer.Option(help="RGB, or BGR where blue comes first.")] = "RGB",
+    mean: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="What is taken from each colour, of 0 to 255, in the network's own order."),
+    ] = None,
     output: Annotated[str | None, typer.Option(help="Node of a frozen graph that gives the answer.")] = None,
     input_node: Annotated[str | None, typer.Option("--input", help="Node of a frozen graph for the pictures.")] = None,
     classes: Annotated[str | None, typer.Option(help="What its outputs mean: imagenet.")] = None,
@@ -115,16 +121,35 @@ def convert(
     """Make a network from a file one of the zoo: a .keras file and a card in your zoo folder.
 
     Example: diamond convert frozen.pb --name MyNet --input-size 224 --value-range -1 1 --classes imagenet
+
+    One of Caffe's: diamond convert net.h5 --name MyNet --channel-order BGR --mean 104 117 123
     """
+    from modelzoo.cards import InputSpec
     from modelzoo.convert import convert as convert_file
     from modelzoo.user_zoo import read_user_card
+
+    def said() -> InputSpec | tuple[float, float] | None:
+        if mean is not None and value_range is not None:
+            raise ValueError(
+                "--mean takes its numbers from pictures of 0 to 255, --value-range says the values itself; give one of them"
+            )
+        if mean is not None:
+            offset = tuple(-number for number in mean)
+            return InputSpec(None, None, channel_order=channel_order, scale=(255.0,), offset=offset)
+        if channel_order == "RGB":
+            return value_range
+        if value_range is None:
+            raise ValueError(
+                f"--channel-order {channel_order} needs --value-range or --mean; a guess tries both orders"
+            )
+        return replace(InputSpec.from_value_range(*value_range), channel_order=channel_order)
 
     place = or_exit(
         lambda: convert_file(
             file,
             name=name,
             input_size=input_size,
-            value_range=value_range,
+            value_range=said(),
             output=output,
             input=input_node,
             classes=classes,

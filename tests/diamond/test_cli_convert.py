@@ -6,6 +6,7 @@ from keras import layers
 from typer.testing import CliRunner
 
 from diamond.cli import app
+from modelzoo.registry import cards
 
 RUN = CliRunner()
 
@@ -40,6 +41,43 @@ def test_convert_without_a_range_says_it_is_a_guess(file):
     done = RUN.invoke(app, ["convert", file, "--name", "Mine"])
     assert done.exit_code == 0, done.output
     assert "a guess: diamond check says more" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told", "per_channel"),
+    [
+        (
+            ["--channel-order", "BGR", "--mean", "104", "117", "123"],
+            "BGR, values -123 .. 151",
+            ((255.0, -104.0), (255.0, -117.0), (255.0, -123.0)),
+        ),
+        (["--mean", "123.68", "116.779", "103.939"], "RGB, values -123.68 .. 151.061", None),
+        (["--channel-order", "BGR", "--value-range", "-1", "1"], "BGR, values -1 .. 1", ((2.0, -1.0),) * 3),
+    ],
+)
+def test_convert_takes_the_order_of_channels_and_their_means(options, told, per_channel, file):
+    done = RUN.invoke(app, ["convert", file, "--name", "Mine", *options])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[1] == f"Mine: 5 outputs, {told}"
+    spec = cards()["Mine"].input
+    assert not spec.assumed
+    assert per_channel is None or spec.per_channel == per_channel
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--channel-order", "GBR", "--mean", "1", "2", "3"], "channel_order is 'GBR'; expected one of RGB, BGR"),
+        (["--channel-order", "BGR"], "--channel-order BGR needs --value-range or --mean"),
+        (["--mean", "1", "2", "3", "--value-range", "0", "1"], "give one of them"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_in_one_line(options, told, file, zoo):
+    done = RUN.invoke(app, ["convert", file, "--name", "Mine", *options])
+    assert done.exit_code == 1
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not zoo.exists()
 
 
 @pytest.mark.slow

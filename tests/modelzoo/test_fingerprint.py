@@ -1,5 +1,7 @@
 """Fingerprints: the same work has the same one, other work another."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 from keras import layers
@@ -7,6 +9,7 @@ from keras import layers
 from modelzoo.cards import InputSpec
 from modelzoo.fingerprint import fingerprints
 from modelzoo.graph import read_graph
+from modelzoo.registry import packaged_cards
 from tests import tiny
 
 UNIT = InputSpec(height=None, width=None)
@@ -108,6 +111,26 @@ def test_constants_of_operations_count():
 
     assert scaled(2.0) != scaled(3.0)
     assert scaled(2.0) == scaled(2.0)
+
+
+def test_a_sound_networks_frontend_counts_but_not_how_sounds_are_cut():
+    audio = packaged_cards()["Yamnet256_esc10"].input.audio
+    spec = InputSpec(64, 96, channels=1, audio=audio)
+    image = keras.Input((96, 64, 1), name="patches")
+    keras.utils.set_random_seed(0)
+    graph = read_graph(keras.Model(image, keras.layers.Conv2D(2, 3, name="conv")(image)))
+
+    def of(**changes):
+        return fingerprints(graph, replace(spec, audio=replace(audio, **changes)))[1]
+
+    assert of(fmin_hz=125.0) == of() == of(overlap=0.5) == of(trim_db=30.0) == of(ceiling=9.0)
+    others = [of(fmax_hz=7000), of(hop_samples=161), of(mel_scale="slaney"), of(power=2), of(time_first=False)]
+    others.append(of(log=replace(audio.log, offset=1e-3)))
+    assert len({of(), *others}) == 7
+
+
+def test_how_much_of_a_photo_is_shown_does_not_count():
+    assert named(unit(), replace(UNIT, crop=0.875)) == named(unit(), UNIT)
 
 
 def test_the_fingerprint_is_the_same_on_every_machine():
