@@ -5,8 +5,8 @@
 
 Layers are rendered on several machines, and one store shows them all. What the target lacks is copied. Where both have
 a layer by the same recipe, the target's stays unless the other's is better by a rule that is told: fewer dead channels,
-and with as many dead, a higher mean quality (`mean_quality`). A damaged layer of the target counts as none, and one of
-the source is left out and named.
+and with as many dead, a mean quality that is 0.5 % higher or more (`is_better`). A damaged layer of the target counts as
+none, and one of the source is left out and named.
 
 Each layer is whole or not there: its pages come first, checked against their hashes on the way, under names that no page
 of the layer has yet; then the manifest, which makes them count; then the index. Killed at any moment, the target is a
@@ -155,19 +155,26 @@ def is_better(new: Manifest, old: Manifest) -> bool:
     """Tell whether a layer came out better than the same one by the same recipe did before.
 
     It did where it has fewer dead channels; with as many, where its mean quality is higher by 0.5 % or more: less is the
-    luck of another seed.
+    luck of another seed. Quality is the robust activation where both have it, else the activation.
     """
     dead, before = (sum(not record.alive for record in m.records) for m in (new, old))
     if dead != before:
         return dead < before
-    quality, was = mean_quality(new), mean_quality(old)
+    robust = is_measured(new) and is_measured(old)
+    quality, was = mean_quality(new, robust=robust), mean_quality(old, robust=robust)
     return quality > was + LUCK * abs(was)
 
 
-def mean_quality(manifest: Manifest) -> float:
-    """Give the mean activation of a layer's living channels; 0 where there is none."""
-    alive = [record.activation for record in manifest.records if record.alive]
-    return math.fsum(alive) / len(alive) if alive else 0.0
+def mean_quality(manifest: Manifest, *, robust: bool = False) -> float:
+    """Give the mean activation of a layer's living channels, or their mean robust activation; 0 where there is none."""
+    alive = [record for record in manifest.records if record.alive]
+    values = [r.robust if robust and r.robust is not None else r.activation for r in alive]
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def is_measured(manifest: Manifest) -> bool:
+    """Tell whether the robust activation of every living channel is known."""
+    return all(record.robust is not None for record in manifest.records if record.alive)
 
 
 class _DamagedError(StoreError):

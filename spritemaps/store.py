@@ -120,6 +120,10 @@ class Store:
         opened = (self._open(entry) for entry in entries)
         return tuple(spritemap for spritemap in opened if spritemap is not None)
 
+    def listed(self) -> dict[str, str]:
+        """What the index names, right or wrong: fingerprints by folder; nothing where it is missing or damaged."""
+        return {entry.folder: entry.fingerprint for entry in self._read_index().values()}
+
     def unfinished(self) -> tuple[Job, ...]:
         """List the jobs that are not through; nothing is written for it."""
         jobs = []
