@@ -23,8 +23,7 @@ import platformdirs
 import tensorflow as tf
 
 import diamond as dc
-from diamond.features.renderer import random_stream
-from diamond.features.transforms import Jitter, Rotate, Scale, apply, draw
+from diamond.pregenerate.quality import ALIVE, STATISTICS, examiner, measured
 
 SHARED = Path(__file__).parents[2] / "shared"
 PHOTOS = SHARED / "data" / "photos"
@@ -39,11 +38,6 @@ LANDMARKS = (
     *(("InceptionV1_caffe", f"inception_{layer}_output") for layer in ("4a", "4d", "5b")),
     *(("MobilenetV1_025", f"conv_pw_{layer}_relu") for layer in (6, 11, 13)),
 )
-TRANSFORMS = 32
-STATISTICS = ("mean", "max")
-# Wide enough to punish what only one alignment of the pixels excites, narrow enough to leave the thing in the picture.
-SHIFT, LEAST_SCALE, MOST_SCALE, TURN = 1 / 16, 0.92, 1.08, 8
-ALIVE = 0.05
 CHUNK = 128
 
 
@@ -89,20 +83,7 @@ def chosen_channels(channels, count):
 
 def statistics(net, layer, pictures):
     """Measure every channel of a layer, ``(statistic, picture, channel)``."""
-    node = net.node(layer)
-    capped = node.nonlinearity == "relu6"
-    wanted = [node, net.graph.nodes[node.inputs[0].node]] if capped else [node, node]
-
-    def build():
-        def measured(batch):
-            values, whole = net.forward(batch, wanted)
-            places = list(range(1, values.shape.rank - 1))
-            strongest = tf.nn.relu(whole) if capped else whole
-            return tf.stack([tf.reduce_mean(values, places), tf.reduce_max(strongest, places)])
-
-        return measured
-
-    run = net.compiled(("benchmark", layer), build)
+    run = net.compiled(("benchmark", layer), lambda: measured(net, layer))
     parts = [run(tf.constant(pictures[i : i + CHUNK])).numpy() for i in range(0, len(pictures), CHUNK)]
     return np.concatenate(parts, axis=1)
 
@@ -121,17 +102,10 @@ def standard(net, layer):
 
 def robust(net, layer, images, channels, statistic):
     """Measure each picture's own channel, ``(picture,)``: the mean over the transforms."""
-    n, height, width, _ = images.shape
-    moves = (Jitter(SHIFT * min(height, width)), Scale(LEAST_SCALE, MOST_SCALE), Rotate(TURN))
-    # Optimisers draw from streams labelled by their objectives, so this one is nobody's.
-    drawn = draw(moves, [random_stream(0, "benchmark", "judge")], steps=TRANSFORMS, size=(height, width))
-    total = np.zeros(n)
-    for step in range(TRANSFORMS):
-        now = {label: tf.constant(np.repeat(values[step], n, axis=0)) for label, values in drawn.items()}
-        moved = apply(moves, tf.constant(images), now).numpy()
-        values = statistics(net, layer, moved)[STATISTICS.index(statistic)]
-        total += values[np.arange(n), channels]
-    return total / TRANSFORMS
+    n, *size, _ = images.shape
+    examine = examiner(net, layer, statistic=statistic, width=min(n, CHUNK), size=tuple(size))
+    parts = [examine(images[i : i + CHUNK], channels[i : i + CHUNK]) for i in range(0, n, CHUNK)]
+    return np.concatenate(parts)
 
 
 def fine_detail(images):

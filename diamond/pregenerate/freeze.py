@@ -79,7 +79,8 @@ def spec_of(
         "dtype": "float32",
         "statistic": statistic_of(recipe),
         "threads": _threads(),
-        "xla": False,
+        # The steps compile some of their parts with XLA.
+        "xla": True,
     }
     if photos is not None:
         settings["photos"] = {
