@@ -34,6 +34,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "features.render": ["render"],
         "features.renderer": ["RenderError"],
         "features.rendering": ["Rendering"],
+        "features.search": ["RecipeSearch", "find_recipe"],
         "pregenerate.one_layer": ["spritemap"],
         "pregenerate.report": ["PregenerationReport"],
         "pregenerate.run": ["pregenerate"],

@@ -32,6 +32,8 @@ from .features.recipes import Recipe as Recipe
 from .features.render import render as render
 from .features.renderer import RenderError as RenderError
 from .features.rendering import Rendering as Rendering
+from .features.search import RecipeSearch as RecipeSearch
+from .features.search import find_recipe as find_recipe
 from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate

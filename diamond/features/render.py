@@ -20,7 +20,7 @@ from typing import Literal, overload
 import numpy as np
 from tqdm.auto import tqdm
 
-from diamond.features.objectives import Objective
+from diamond.features.objectives import LOGITS, Objective
 from diamond.features.recipes import Recipe, read_recipe
 from diamond.features.renderer import BATCH, Renderer, RenderError
 from diamond.features.rendering import Rendering
@@ -29,6 +29,7 @@ from modelzoo import Network
 __all__ = ["render"]
 
 FIRST_LOOK = 16
+AUTO = "auto"
 
 
 @overload
@@ -90,7 +91,8 @@ def render(
     seed
         The same seed gives the same pictures on the same machine.
     recipe
-        A recipe or its name; ``"texture"`` where None.
+        A recipe or its name; ``"texture"`` where None. ``"auto"`` searches for the settings that suit the layer (see
+        `diamond.features.search.find_recipe`), and remembers them.
     stream
         Give an iterator of renderings that grow clearer, after 16, 32, 64 ... steps, instead of the last alone.
     batch
@@ -112,7 +114,7 @@ def render(
     objectives = [objective] if isinstance(objective, Objective) else list(objective)
     if not objectives:
         raise RenderError("no objective to render: give one, or a list with at least one")
-    settled = read_recipe(recipe)
+    settled = _found(net, objectives) if recipe == AUTO else read_recipe(recipe)
     settled = replace(settled, size_px=size or settled.size_px, steps=steps or settled.steps)
     looks = _looks(settled.steps) if stream else (settled.steps,)
     growing = _rendered(net, objectives, settled, looks, seed=seed, batch=batch, progress=progress)
@@ -188,6 +190,16 @@ def _batches(objectives: Sequence[Objective], places: Sequence[int], width: int)
             batches.append([])
         batches[-1] += members
     return batches
+
+
+def _found(net: Network, objectives: Sequence[Objective]) -> Recipe:
+    from diamond.features.search import auto_recipe
+
+    layers = sorted({term.layer for objective in objectives for term in objective.terms if term.layer})
+    if len(layers) != 1:
+        named = ", ".join(map(repr, layers)) or "none"
+        raise RenderError(f'recipe="auto" suits one layer, and the objectives look at {named}: name a recipe')
+    return auto_recipe(net, net.logits_node.address if layers[0] == LOGITS else layers[0])
 
 
 def _looks(steps: int) -> tuple[int, ...]:
