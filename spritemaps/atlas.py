@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Spritemap"]
 
-SUFFIXES = (".png", ".npz", ".csv", ".html")
+SUFFIXES = (".png", ".webp", ".npz", ".csv", ".html")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -272,8 +272,9 @@ class Spritemap:
     def save(self, path: str | Path) -> Path:
         """Write a file of the kind that the suffix names, and give its path.
 
-        ``.png`` holds the grid, pixel for pixel; ``.npz`` the arrays tiles, channels, activation, alive and attempts;
-        ``.csv`` the table of `to_dataframe`; ``.html`` a self-contained page.
+        ``.png`` holds the grid, pixel for pixel; ``.webp`` holds it as a page of a store does; ``.npz`` the arrays
+        tiles, channels, activation, alive and attempts; ``.csv`` the table of `to_dataframe`; ``.html`` a self-contained
+        page.
 
         Raises
         ------
@@ -288,6 +289,8 @@ class Spritemap:
             content = drawing.page(self.image(), self.manifest).encode("utf-8")
         elif suffix == ".csv":
             content = self.to_dataframe().to_csv(index=False, lineterminator="\n").encode("utf-8")
+        elif suffix == ".webp":
+            content = encode(self.image())
         else:
             file = io.BytesIO()
             if suffix == ".png":

@@ -30,6 +30,7 @@ __all__ = ["RemoteFolder", "is_remote", "place"]
 INSTALL = "pip install diamond-cutter[remote]"
 # Two letters at least: `C://sprites` is a drive and no protocol.
 _ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
+_SLASH_LOST = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+:)/(?!/)")
 
 
 def place(root: str | Path) -> Path:
@@ -50,8 +51,13 @@ def place(root: str | Path) -> Path:
     StoreError
         Where fsspec, or the package that it needs for this kind of address, is not installed.
     """
-    if not isinstance(root, str) or not _ADDRESS.match(root):
-        return Path(root).expanduser() if isinstance(root, str | Path) else cast(Path, root)
+    if isinstance(root, Path):
+        # `Path("gs://bucket")` has lost a slash, and would be a folder called "gs:".
+        root = _SLASH_LOST.sub(r"\1//", str(root))
+    if not isinstance(root, str):
+        return root
+    if not _ADDRESS.match(root):
+        return Path(root).expanduser()
     if root.startswith("file://"):
         return Path(root.removeprefix("file://"))
     try:

@@ -27,6 +27,8 @@ from diamond.pregenerate.run import run_jobs
 from diamond.pregenerate.sprites import sprite_maker
 from modelzoo import Layer, Network
 from spritemaps import ChannelRecord, JobSpec, Spritemap, Store, find, user_store
+from spritemaps.merge import copy_layer
+from spritemaps.remote import is_remote
 
 __all__ = ["spritemap"]
 
@@ -55,7 +57,8 @@ def spritemap(
         How to render; where None, a spritemap of any recipe will do, and if there is none the one that suits the layer
         is rendered (`diamond.pregenerate.choice.recipe_for`).
     store
-        Where to look first and to keep what is rendered; the user's own store where None.
+        Where to look first and to keep what is rendered; the user's own store where None. An address such as
+        ``"gs://bucket/sprites"`` is read page by page, and given what is finished.
     seed
         Of what is rendered.
     progress
@@ -89,7 +92,13 @@ def spritemap(
         spec = spec_of(net, place, settled, seed=seed, batch=min(BATCH, len(chosen)), retries=0)
         return _in_memory(net, spec, chosen, progress)
     keep = user_store() if store is None else store if isinstance(store, Store) else Store(store)
-    return _in_store(spec_of(net, place, settled, seed=seed), net, keep, progress)
+    spec = spec_of(net, place, settled, seed=seed)
+    if is_remote(keep.root):
+        # Batches are kept near by while they are rendered, and what is finished is put far away in whole.
+        done = _in_store(spec, net, user_store(), progress)
+        copy_layer(done, keep)
+        return done
+    return _in_store(spec, net, keep, progress)
 
 
 def _in_store(spec: JobSpec, net: Network, store: Store, progress: bool) -> Spritemap:

@@ -84,7 +84,7 @@ def status_of(store: Store | str | Path) -> StoreStatus:
         Where there is no such folder.
     """
     keep = store if isinstance(store, Store) else Store(store, read_only=True)
-    if not Path(keep.root).is_dir():
+    if not keep.root.is_dir():
         raise FileNotFoundError(f"no store at {keep.root}")
     rows: dict[str, list[LayerReport]] = {}
     for layer in keep.layers():

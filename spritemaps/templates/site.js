@@ -10,6 +10,8 @@
   const tools = document.querySelector(".tools");
   const items = Array.from(list.children), tiles = items.map((item) => item.firstChild);
   const n = tiles.length;
+  // Where the panel is a sheet over the lower part of the screen, the tile it tells of goes to the top.
+  const sheet = matchMedia("(max-width: 900px)");
   let order = items.map((_, channel) => channel);
   let seen = order.slice(), open = null, current = 0;
 
@@ -59,7 +61,7 @@
   function go(channel) {
     history.replaceState(null, "", "#" + channel);
     read();
-    tiles[channel].scrollIntoView({ block: "nearest" });
+    tiles[channel].scrollIntoView({ block: sheet.matches ? "start" : "nearest" });
   }
 
   function read() {
@@ -117,7 +119,14 @@
     if (!bins || value === null) return;
     const copy = bins.cloneNode(true), bars = copy.querySelectorAll("rect");
     const share = layer.most > layer.least ? (value - layer.least) / (layer.most - layer.least) : 0;
-    bars[Math.max(0, Math.min(bars.length - 1, Math.floor(share * bars.length)))].classList.add("on");
+    const bar = bars[Math.max(0, Math.min(bars.length - 1, Math.floor(share * bars.length)))];
+    const column = bar.cloneNode();
+    bar.classList.add("on");
+    // A bar of one channel among thousands is a hair: its whole column is tinted.
+    column.setAttribute("y", 0);
+    column.setAttribute("height", 40);
+    column.classList.add("column");
+    copy.prepend(column);
     copy.setAttribute("aria-hidden", "true");
     place.append(copy);
   }
@@ -269,5 +278,5 @@
     }
   });
   read();
-  if (open !== null) tiles[open].scrollIntoView({ block: "center" });
+  if (open !== null) tiles[open].scrollIntoView({ block: sheet.matches ? "start" : "center" });
 })();

@@ -158,6 +158,8 @@ def test_its_plot_is_a_figure_with_dead_channels_crossed_out():
 def test_it_saves_itself_by_suffix(tmp_path):
     spritemap = subset((7, 2, 4))
     np.testing.assert_array_equal(np.array(Image.open(spritemap.save(tmp_path / "grid.PNG"))), spritemap.image())
+    webp = np.array(Image.open(spritemap.save(tmp_path / "grid.webp")).convert("RGB"))
+    assert error(webp, spritemap.image()) < 3
     with np.load(spritemap.save(str(tmp_path / "grid.npz"))) as arrays:
         assert arrays["channels"].tolist() == [2, 4, 7]
         assert arrays["alive"].tolist() == [True, False, True]
@@ -165,8 +167,14 @@ def test_it_saves_itself_by_suffix(tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(spritemap.save(tmp_path / "grid.csv")), spritemap.to_dataframe())
     page = spritemap.save(tmp_path / "grid.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["grid.PNG", "grid.csv", "grid.html", "grid.npz"]
-    with pytest.raises(ValueError, match=r"no file of kind '.gif' .*; expected one of .png, .npz, .csv, .html"):
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "grid.PNG",
+        "grid.csv",
+        "grid.html",
+        "grid.npz",
+        "grid.webp",
+    ]
+    with pytest.raises(ValueError, match=r"no file of kind '.gif' .*; expected one of .png, .webp, .npz, .csv, .html"):
         spritemap.save(tmp_path / "grid.gif")
 
 

@@ -57,6 +57,7 @@ def test_an_address_is_told_from_a_path(tmp_path, bucket):
     assert place(tmp_path) == tmp_path
     assert place(f"file://{tmp_path}") == tmp_path
     assert not is_remote(place("C:/sprites"))
+    assert str(place(Path(bucket))) == bucket
     far = place(bucket + "/")
     assert is_remote(far)
     assert str(far / "index.json") == f"{bucket}/index.json"
@@ -187,3 +188,18 @@ def test_a_plain_path_does_not_import_fsspec_and_its_absence_names_the_extra(tmp
         "gs://bucket/sprites is an address, and reading it needs fsspec, which is not installed: "
         "pip install diamond-cutter[remote]"
     )
+
+
+@pytest.mark.slow
+def test_spritemap_reads_an_address_and_keeps_there_what_it_renders(bucket, tmp_path, monkeypatch):
+    import diamond as dc
+    from tests import tiny
+
+    monkeypatch.setenv("DIAMOND_CACHE", str(tmp_path / "cache"))
+    net = dc.load(tiny.linear_tail(), input=(0, 1))
+    recipe = dc.Recipe("quick", steps=2, size_px=16, transforms=())
+    made = dc.spritemap(net, "features", recipe=recipe, store=bucket, progress=False)
+    assert isinstance(made.folder, Path)
+    again = dc.spritemap(net, "features", recipe=recipe, store=bucket, progress=False)
+    assert is_remote(again.folder)
+    np.testing.assert_array_equal(again.tiles(), made.tiles())
