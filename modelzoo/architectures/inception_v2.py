@@ -24,12 +24,11 @@ from modelzoo.architectures.slim_units import (
     Block,
     Convolution,
     Pool,
-    block_scopes,
+    from_slim_blocks,
     mixed,
     pool,
     unit,
 )
-from modelzoo.weights.slim import from_slim
 
 __all__ = ["build", "from_tf_checkpoint"]
 
@@ -129,8 +128,5 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     dict
         ``{"Mixed_3b_Branch_0_Conv2d_0a_1x1/kernel": array, ...}``. An array no layer has keeps its own name.
     """
-    scopes = {f"{SCOPE}/{stem}": stem for stem in (FIRST, "Conv2d_2b_1x1", "Conv2d_2c_3x3")}
-    for block, branches in BLOCKS.items():
-        scopes |= {f"{SCOPE}/{scope}": layer for scope, layer in block_scopes(block, branches)}
-    scopes[f"{SCOPE}/Logits/Conv2d_1c_1x1"] = "logits"
-    return from_slim(arrays, scopes, dense=("logits",))
+    stem = (FIRST, "Conv2d_2b_1x1", "Conv2d_2c_3x3")
+    return from_slim_blocks(arrays, SCOPE, stem, BLOCKS, logits="Logits/Conv2d_1c_1x1")

@@ -20,9 +20,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from modelzoo.architectures.slim_units import Block, Convolution, Fork, Pool, block_scopes, mixed, unit
+from modelzoo.architectures.slim_units import Block, Convolution, Fork, Pool, from_slim_blocks, mixed, unit
 from modelzoo.weights.errors import WeightsError
-from modelzoo.weights.slim import from_slim
 from modelzoo.weights.torch_state import convolution_kernel, dense_kernel
 
 __all__ = ["build", "from_tf_checkpoint", "from_torch"]
@@ -162,11 +161,8 @@ def from_tf_checkpoint(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
         ``{"Mixed_5b_Branch_0_Conv2d_0a_1x1/kernel": array, ...}``. An array no layer has keeps its own name; those of
         the auxiliary classifier are left out.
     """
-    scopes = {f"{SCOPE}/{step.name}": step.name for step in STEM}
-    for block, branches in BLOCKS.items():
-        scopes |= {f"{SCOPE}/{scope}": layer for scope, layer in block_scopes(block, branches)}
-    scopes[f"{SCOPE}/Logits/Logits"] = "logits"
-    return from_slim(arrays, scopes, dense=("logits",), skip=(f"{SCOPE}/AuxLogits/",))
+    stem = [step.name for step in STEM]
+    return from_slim_blocks(arrays, SCOPE, stem, BLOCKS, logits="Logits/Logits", skip=("AuxLogits",))
 
 
 def from_torch(tensors: Mapping[str, np.ndarray], *, background: bool = True) -> dict[str, np.ndarray]:

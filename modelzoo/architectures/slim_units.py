@@ -21,12 +21,15 @@ times they would drift apart. Two conventions hold:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import layers
 
-__all__ = ["Block", "Convolution", "Fork", "Pool", "block_scopes", "mixed", "pool", "unit"]
+from modelzoo.weights.slim import from_slim
+
+__all__ = ["Block", "Convolution", "Fork", "Pool", "block_scopes", "from_slim_blocks", "mixed", "pool", "unit"]
 
 EPSILON = 1e-3
 MOMENTUM = 0.9997
@@ -105,3 +108,39 @@ def block_scopes(name: str, block: Block) -> Iterator[tuple[str, str]]:
             for part in step if isinstance(step, Fork) else (step,):
                 scope = f"{name}/Branch_{number}/{part.name}"
                 yield scope, scope.replace("/", "_")
+
+
+def from_slim_blocks(
+    arrays: Mapping[str, np.ndarray],
+    network: str,
+    stem: Sequence[str],
+    blocks: Mapping[str, Block],
+    *,
+    logits: str,
+    skip: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
+    """Name the TF-slim checkpoint of a network of blocks as Keras does.
+
+    Parameters
+    ----------
+    arrays
+        Arrays under TF-slim's names.
+    network
+        Scope of the whole network.
+    stem, blocks
+        Its convolutions before the first block, and its blocks by name.
+    logits
+        Scope of its classifier, which is the dense layer ``"logits"`` here.
+    skip
+        Scopes that are left out on purpose.
+
+    Returns
+    -------
+    dict
+        ``{"Mixed_3b_Branch_0_Conv2d_0a_1x1/kernel": array, ...}``. An array no layer has keeps its own name.
+    """
+    scopes = {name: name for name in stem}
+    for block, branches in blocks.items():
+        scopes |= dict(block_scopes(block, branches))
+    known = {f"{network}/{scope}": layer for scope, layer in {**scopes, logits: "logits"}.items()}
+    return from_slim(arrays, known, dense=("logits",), skip=[f"{network}/{scope}/" for scope in skip])

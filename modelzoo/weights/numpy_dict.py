@@ -33,6 +33,7 @@ from typing import Any, Literal
 import numpy as np
 
 from modelzoo.weights.errors import WeightsError
+from modelzoo.weights.pickle_stack import Stack
 
 __all__ = ["read_numpy_dict"]
 
@@ -41,7 +42,6 @@ MOST_HEADER_BYTES = 64 * 1024
 MOST_NESTED = 16
 MOST_VALUES = 1_000_000
 MOST_DIMENSIONS = 32
-LONGEST_NAME = 1000
 # A file may make arrays of one remembered run of bytes as often as it likes.
 MOST_GROWTH = 4
 MOST_GROWTH_BYTES = 256 * 1024 * 1024
@@ -105,10 +105,6 @@ def _skip_header(stream: mmap.mmap, version: bytes, origin: str) -> None:
         )
 
 
-class _Mark:
-    """Where the arguments of a later opcode begin."""
-
-
 @dataclass(frozen=True)
 class _Named:
     """A global the file names: never the thing itself, only which of the known ones it is."""
@@ -141,7 +137,7 @@ def _read_pickle(stream: mmap.mmap, origin: str) -> Any:
     try:
         for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
             if opcode.name == "STOP":
-                return machine.pop()
+                return machine.stack.pop()
             machine.play(opcode.name, argument)
     except WeightsError:
         raise
@@ -154,24 +150,14 @@ class _Machine:
     def __init__(self, origin: str, *, room: int) -> None:
         self.origin = origin
         self.room = room
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
-        self.played = 0
+        self.stack = Stack()
 
     def play(self, name: str, argument: Any) -> None:
-        self.played += 1
-        if self.played > MOST_VALUES:
-            raise ValueError(f"more than {MOST_VALUES:,} instructions")
-        if name in _PUSHED:
-            self.stack.append(argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name in _MADE:
-            self.stack.append(_MADE[name]())
-        elif name in _ACTIONS:
-            _ACTIONS[name](self, argument)
-        elif name not in ("PROTO", "FRAME"):
+        if self.stack.plays(name, argument):
+            return
+        if name not in _ACTIONS:
             raise self.refused(f"the pickle instruction {name}")
+        _ACTIONS[name](self, argument)
 
     def refused(self, what: str) -> WeightsError:
         return WeightsError(
@@ -179,88 +165,49 @@ class _Machine:
             "for more (nothing of it was run)"
         )
 
-    def pop(self) -> Any:
-        if not self.stack or isinstance(self.stack[-1], _Mark):
-            raise ValueError("an instruction without its argument")
-        return self.stack.pop()
-
-    def pop_to_mark(self) -> list[Any]:
-        items: list[Any] = []
-        while self.stack:
-            item = self.stack.pop()
-            if isinstance(item, _Mark):
-                return items[::-1]
-            items.append(item)
-        raise ValueError("a mark is missing")
-
-    def top(self, kind: type) -> Any:
-        if not self.stack or not isinstance(self.stack[-1], kind):
-            raise ValueError(f"no {kind.__name__.strip('_').lower()} where one is filled")
-        return self.stack[-1]
-
-    def tuple_of(self, n: int) -> None:
-        self.stack.append(tuple([self.pop() for _ in range(n)][::-1]))
-
-    def append(self, items: list[Any]) -> None:
-        self.top(list).extend(items)
-
-    def set_items(self, items: list[Any]) -> None:
-        target = self.top(dict)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            # Hashing a deeply nested tuple overruns the stack; the keys of weights are names or numbers.
-            if not isinstance(key, str | int) or (isinstance(key, str) and len(key) > LONGEST_NAME):
-                raise ValueError(f"a key of the kind {type(key).__name__}; expected a name")
-            target[key] = value
-
-    def remember(self, index: int) -> None:
-        if not self.stack or isinstance(self.stack[-1], _Mark):
-            raise ValueError("nothing to remember")
-        self.memo[index] = self.stack[-1]
-
-    def recall(self, index: int) -> None:
-        if index not in self.memo:
-            raise ValueError(f"memo {index} was never stored")
-        self.stack.append(self.memo[index])
-
     def name_global(self, module: Any, name: Any) -> None:
         role = _KNOWN.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
         if role is None:
             raise self.refused(f"the global {module}.{name}")
-        self.stack.append(_Named(role))
+        self.stack.push(_Named(role))
+
+    def name_from_stack(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.name_global(module, name)
 
     def reduce(self) -> None:
-        arguments, named = self.pop(), self.pop()
+        arguments, named = self.stack.pop(), self.stack.pop()
         if not isinstance(named, _Named) or not isinstance(arguments, tuple):
             raise self.refused(f"a call of a {type(named).__name__}")
         if named.role == "array" and arguments[:1] == (_Named("ndarray"),):
-            self.stack.append(_Array())
+            self.stack.push(_Array())
         elif named.role == "buffer" and len(arguments) == 4:
             content, dtype, shape, order = arguments
-            self.stack.append(_Array(self.array(content, dtype, shape, is_fortran=order == "F")))
+            self.stack.push(_Array(self.array(content, dtype, shape, is_fortran=order == "F")))
         elif named.role == "dtype" and arguments and isinstance(arguments[0], str):
-            self.stack.append(_Dtype(arguments[0]))
+            self.stack.push(_Dtype(arguments[0]))
         elif named.role == "scalar" and len(arguments) == 2:
-            self.stack.append(self.array(arguments[1], arguments[0], ()).item())
+            self.stack.push(self.array(arguments[1], arguments[0], ()).item())
         elif named.role == "encode" and len(arguments) == 2 and isinstance(arguments[0], str):
             # How Python 3 writes bytes for a reader of Python 2.
-            self.stack.append(arguments[0].encode("latin-1"))
+            self.stack.push(arguments[0].encode("latin-1"))
         else:
             raise self.refused(f"a call of the {named.role}")
 
     def build(self) -> None:
-        state = self.pop()
+        state = self.stack.pop()
         if not isinstance(state, tuple):
             raise ValueError("a state that is no tuple")
-        if self.stack and isinstance(self.stack[-1], _Dtype):
+        target = self.stack.top(_Dtype, _Array)
+        if isinstance(target, _Dtype):
             if len(state) < 2 or state[1] not in ("<", ">", "|", "="):
                 raise ValueError("a dtype without its byte order")
-            self.stack[-1].order = state[1]
+            target.order = state[1]
             return
-        array = self.top(_Array)
         if len(state) != 5:
             raise ValueError("an array without shape, dtype and numbers")
         _, shape, dtype, is_fortran, content = state
-        array.value = self.array(content, dtype, shape, is_fortran=bool(is_fortran))
+        target.value = self.array(content, dtype, shape, is_fortran=bool(is_fortran))
 
     def array(self, content: Any, dtype: Any, shape: Any, *, is_fortran: bool = False) -> Any:
         if not isinstance(dtype, _Dtype):
@@ -326,42 +273,9 @@ _KNOWN = {
     **{(f"numpy.{core}.multiarray", "scalar"): "scalar" for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): "buffer" for core in ("core", "_core")},
 }
-_PUSHED = frozenset(
-    {
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG1",
-        "BINFLOAT",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE8",
-        "BINBYTES",
-        "SHORT_BINBYTES",
-        "BINBYTES8",
-        "BYTEARRAY8",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-    }
-)
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_MADE: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "MARK": _Mark}
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_to_mark())),
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "APPEND": lambda machine, _: machine.append([machine.pop()]),
-    "APPENDS": lambda machine, _: machine.append(machine.pop_to_mark()),
-    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
-    "BINPUT": lambda machine, index: machine.remember(index),
-    "LONG_BINPUT": lambda machine, index: machine.remember(index),
-    "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
-    "BINGET": lambda machine, index: machine.recall(index),
-    "LONG_BINGET": lambda machine, index: machine.recall(index),
     "GLOBAL": lambda machine, names: machine.name_global(*names.split(" ", 1)),
-    "STACK_GLOBAL": lambda machine, _: machine.name_global(*[machine.pop(), machine.pop()][::-1]),
+    "STACK_GLOBAL": lambda machine, _: machine.name_from_stack(),
     "REDUCE": lambda machine, _: machine.reduce(),
     "BUILD": lambda machine, _: machine.build(),
 }

@@ -30,14 +30,12 @@ from typing import IO, Any
 import numpy as np
 
 from modelzoo.weights.errors import WeightsError
+from modelzoo.weights.pickle_stack import LARGEST, Stack
 
 __all__ = ["DTYPES", "Storage", "View", "read_pickle"]
 
 MOST_BYTES = 32 * 1024 * 1024
-MOST_ENTRIES = 4_000_000
 MOST_DIMENSIONS = 32
-LONGEST_NAME = 1000
-LARGEST = 2**63 - 1
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 
 # "bfloat16" stands for itself: NumPy has no such dtype, and who fetches the numbers widens them.
@@ -133,10 +131,6 @@ class _Module(dict[str, Any]):
     """The attributes of a TorchScript module."""
 
 
-class _Mark:
-    """Where the arguments of a later opcode begin."""
-
-
 def item_size(dtype: str) -> int:
     """Bytes of one number."""
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
@@ -170,7 +164,7 @@ def read_pickle(stream: IO[bytes] | mmap.mmap, *, origin: str) -> tuple[Any, dic
             if (position or 0) - begin > MOST_BYTES:
                 raise WeightsError(f"{origin}: its pickle is longer than {MOST_BYTES:,} bytes; refused")
             if opcode.name == "STOP":
-                return machine.pop(), machine.storages
+                return machine.stack.pop(), machine.storages
             machine.play(opcode.name, argument)
     except WeightsError:
         raise
@@ -182,80 +176,21 @@ def read_pickle(stream: IO[bytes] | mmap.mmap, *, origin: str) -> tuple[Any, dic
 class _Machine:
     def __init__(self, origin: str) -> None:
         self.origin = origin
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
+        self.stack = Stack(also=(MAGIC_NUMBER,))
         self.storages: dict[str, Storage] = {}
-        self.entries = 0
 
     def play(self, name: str, argument: Any) -> None:
-        if name in _PUSHED:
-            self.stack.append(_checked_number(argument) if isinstance(argument, int) else argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name in _MADE:
-            self.stack.append(_MADE[name]())
-        elif name in _ACTIONS:
-            _ACTIONS[name](self, argument)
-        elif name not in ("PROTO", "FRAME"):
+        if self.stack.plays(name, argument):
+            return
+        if name not in _ACTIONS:
             raise self.refused(f"the pickle instruction {name}")
-
-    def pop(self) -> Any:
-        if not self.stack or isinstance(self.stack[-1], _Mark):
-            raise ValueError("an instruction without its argument")
-        return self.stack.pop()
-
-    def pop_to_mark(self) -> list[Any]:
-        items: list[Any] = []
-        while self.stack:
-            item = self.stack.pop()
-            if isinstance(item, _Mark):
-                return items[::-1]
-            items.append(item)
-        raise ValueError("a mark is missing")
-
-    def top(self, kind: type) -> Any:
-        if not self.stack or not isinstance(self.stack[-1], kind):
-            raise ValueError(f"no {kind.__name__} where one is filled")
-        return self.stack[-1]
+        _ACTIONS[name](self, argument)
 
     def refused(self, what: str) -> WeightsError:
         return WeightsError(
             f"{self.origin}: refused at {what[:200]}: a state dict holds tensors only, and this file tries to call "
             "code (nothing of it was run). If you trust it, load it with PyTorch and store model.state_dict() instead"
         )
-
-    def tuple_of(self, n: int) -> None:
-        items = [self.pop() for _ in range(n)]
-        self.stack.append(tuple(items[::-1]))
-
-    def append(self, items: list[Any]) -> None:
-        self.top(list).extend(items)
-
-    def set_items(self, items: list[Any]) -> None:
-        if len(items) % 2:
-            raise ValueError("a key without its value")
-        # A short file can fill many dicts from one remembered list, so what it makes of it is bounded too.
-        self.entries += len(items)
-        if self.entries > MOST_ENTRIES:
-            raise ValueError(f"more than {MOST_ENTRIES:,} entries")
-        target = self.top(dict)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            # Hashing a deeply nested tuple overruns the stack; a state dict's keys are names or numbers.
-            if not isinstance(key, str | int):
-                raise ValueError(f"a key of the kind {type(key).__name__}; expected a name")
-            if isinstance(key, str) and len(key) > LONGEST_NAME:
-                raise ValueError(f"a name of {len(key):,} letters")
-            target[key] = value
-
-    def remember(self, index: int) -> None:
-        if not self.stack or isinstance(self.stack[-1], _Mark):
-            raise ValueError("nothing to remember")
-        self.memo[index] = self.stack[-1]
-
-    def recall(self, index: int) -> None:
-        if index not in self.memo:
-            raise ValueError(f"memo {index} was never stored")
-        self.stack.append(self.memo[index])
 
     def name_global(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
@@ -265,56 +200,56 @@ class _Machine:
             raise WeightsError(f"{self.origin}: holds numbers of the kind torch.{name[:50]}, which are not read")
         if named is None:
             raise self.refused(f"the global {module}.{name}")
-        self.stack.append(named)
+        self.stack.push(named)
 
     def name_from_stack(self) -> None:
-        name, module = self.pop(), self.pop()
+        name, module = self.stack.pop(), self.stack.pop()
         self.name_global(module, name)
 
     def reduce(self) -> None:
-        arguments, named = self.pop(), self.pop()
+        arguments, named = self.stack.pop(), self.stack.pop()
         if not isinstance(named, _Named) or not isinstance(arguments, tuple):
             raise self.refused(f"a call of a {type(named).__name__}")
         if named.role == "OrderedDict":
-            self.stack.append({})
+            self.stack.push({})
             if arguments:
                 pairs = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list) else None
                 if pairs is None or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
                     raise ValueError("an OrderedDict of something else than pairs")
-                self.set_items([item for pair in pairs for item in pair])
+                self.stack.set_items([item for pair in pairs for item in pair])
         elif named.role == "list":
             if len(arguments) != 1 or not isinstance(arguments[0], list):
                 raise ValueError("a list without its items")
-            self.stack.append(arguments[0])
+            self.stack.push(arguments[0])
         elif named.role in ("tensor", "typed tensor"):
-            self.stack.append(_view(arguments, typed=named.role == "typed tensor"))
+            self.stack.push(_view(arguments, typed=named.role == "typed tensor"))
         elif named.role == "parameter":
             if not arguments or not isinstance(arguments[0], View):
                 raise ValueError("a parameter without its tensor")
-            self.stack.append(arguments[0])
+            self.stack.push(arguments[0])
         else:
             raise self.refused(f"a call of the {named.role}")
 
     def instance(self) -> None:
-        arguments, named = self.pop(), self.pop()
+        arguments, named = self.stack.pop(), self.stack.pop()
         if not isinstance(named, _Named) or named.role != "module" or arguments != ():
             raise self.refused(f"an instance of a {named.role if isinstance(named, _Named) else type(named).__name__}")
-        self.stack.append(_Module())
+        self.stack.push(_Module())
 
     def build(self) -> None:
-        state = self.pop()
+        state = self.stack.pop()
         # The state of an OrderedDict is its attributes: PyTorch's _metadata, which says nothing about numbers.
-        if isinstance(self.top(dict), _Module):
+        if isinstance(self.stack.top(dict), _Module):
             if not isinstance(state, dict):
                 raise ValueError("a module whose attributes are no dict")
-            self.set_items([item for pair in state.items() for item in pair])
+            self.stack.set_items([item for pair in state.items() for item in pair])
 
     def persistent(self) -> None:
-        storage = _storage(self.pop())
+        storage = _storage(self.stack.pop())
         whole = replace(storage, start=0, stop=storage.numel)
         if self.storages.setdefault(storage.key, whole) != whole:
             raise ValueError(f"storage {storage.key[:50]!r} is described in two ways")
-        self.stack.append(storage)
+        self.stack.push(storage)
 
 
 def _known_global(module: str, name: str) -> _Named | None:
@@ -388,45 +323,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
-def _checked_number(value: int) -> int:
-    if not -LARGEST - 1 <= value <= LARGEST and value != MAGIC_NUMBER:
-        raise ValueError(f"a number of {value.bit_length()} bits")
-    return value
-
-
-_PUSHED = frozenset(
-    {
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG1",
-        "LONG4",
-        "BINFLOAT",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE8",
-        "BINBYTES",
-        "SHORT_BINBYTES",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-    }
-)
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_MADE: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "MARK": _Mark}
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_to_mark())),
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "APPEND": lambda machine, _: machine.append([machine.pop()]),
-    "APPENDS": lambda machine, _: machine.append(machine.pop_to_mark()),
-    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
-    "BINPUT": lambda machine, index: machine.remember(index),
-    "LONG_BINPUT": lambda machine, index: machine.remember(index),
-    "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
-    "BINGET": lambda machine, index: machine.recall(index),
-    "LONG_BINGET": lambda machine, index: machine.recall(index),
     "GLOBAL": lambda machine, names: machine.name_global(*names.split(" ", 1)),
     "STACK_GLOBAL": lambda machine, _: machine.name_from_stack(),
     "REDUCE": lambda machine, _: machine.reduce(),

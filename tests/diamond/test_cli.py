@@ -1,6 +1,9 @@
 """The command line: answers, JSON, exit codes."""
 
 import json
+import resource
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -61,6 +64,18 @@ def test_layers_as_json():
     assert len(rows) == 144
     assert rows[84]["name"] == "block9_add"
     assert rows[84]["receptive_field_px"] == [275.0, 275.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "rows"), [("NasnetLarge", 1041), ("VGG19", 26)], ids=["most layers", "most weights"])
+def test_the_layers_of_the_largest_networks_cost_less_than_20_seconds(name, rows):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = f"from diamond.cli import app; app(['layers', '{name}'])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert len(said.splitlines()) == rows + 1
+    # Of the processor: a busy machine takes longer by the clock.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
 
 
 def test_an_unknown_network_is_one_line_and_exit_code_1():
