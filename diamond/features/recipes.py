@@ -5,7 +5,8 @@
     >>> quick = dataclasses.replace(recipe, steps=64)
 
 ``texture`` asks for a channel everywhere and fills the picture; ``sprite`` asks for the one thing in its centre, on a
-quiet ground. Two sprites with the same recipe hash can be laid side by side; a spritemap's manifest keeps both.
+quiet ground; ``phase`` moves no magnitudes, only phases, and looks most like a photo. Two sprites with the same recipe
+hash can be laid side by side; a spritemap's manifest keeps both.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ from diamond.features.objectives import Objective
 from diamond.features.transforms import (
     Background,
     Blur,
-    Boxes,
     Jitter,
-    Noise,
     Rotate,
     Scale,
     Transform,
@@ -143,11 +142,12 @@ class Recipe:
 
 # With these the finished pictures have as much fine detail as photos have; networks ask for more of it than is natural.
 _NATURAL = Fourier(decay=1.25, blur_px=0.4, most_detail=0.05)
+_SMALL_MOVES = (Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4))
 
 _RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("texture", image=_NATURAL, transforms=(Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4))),
+        Recipe("texture", image=_NATURAL, transforms=_SMALL_MOVES),
         Recipe(
             "sprite",
             image=replace(_NATURAL, alpha_decay=1.0),
@@ -163,13 +163,7 @@ _RECIPES = {
             ),
             asks=(("neuron", 0.75, True, 0.0), ("channel", 0.25, False, 0.0), ("alpha", -1.0, False, 0.4)),
         ),
-        Recipe(
-            "phase",
-            image=Phase(),
-            learning_rate=1.0,
-            optimizer="nadam",
-            transforms=(Boxes(0.5, 0.1), Noise(0.05)),
-        ),
+        Recipe("phase", image=Phase(decay=1.25, contrast=1.5), learning_rate=0.3, transforms=_SMALL_MOVES),
     )
 }
 
