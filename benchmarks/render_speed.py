@@ -4,8 +4,10 @@
     python benchmarks/render_speed.py reach EXPORTED --torch-python PATH --tf-python PATH [--tools diamond lucent ...]
     python benchmarks/render_speed.py reach EXPORTED --drawn PICTURES
 
-``step``: milliseconds an image-step beside the truncated network's own forward and backward pass. The renderer adds
-the Fourier image, its movement, the redirected gradients (first steps only) and the optimiser.
+``step``: milliseconds an image-step beside the truncated network's own forward and backward pass, as it is and with
+its batch norms folded into convolutions, as the renderer runs it. The renderer adds the Fourier image, its movement, the
+redirected gradients (first steps only), the optimiser, and what a run needs once: its random numbers, and what its
+pictures and a grey one reach.
 
 ``reach``: seconds until the pictures of some channels reach the robust activation (see `judge.py`; median over the
 channels) that Lucent's reach in 512 steps. EXPORTED is what ``peers/export.py`` wrote; each tool runs in its own
@@ -28,10 +30,11 @@ import judge
 import numpy as np
 import tensorflow as tf
 
-from diamond.features.recipes import read_recipe
+from diamond.features.folding import folded
+from diamond.features.recipes import Recipe, read_recipe
 from diamond.features.renderer import Renderer
 
-STEPS = 16
+STEPS = 32
 PEERS = Path(__file__).parent / "peers"
 # Which script, in which environment, with which arguments.
 TOOLS = {
@@ -43,16 +46,18 @@ OURS = "diamond"
 ROUNDING = 1e-3
 
 
-def bare_network(net, layer, pictures):
+def bare_network(net, layer, pictures, *, fold):
     """Forward and backward pass of the truncated network, from the layer's mean to the picture; STEPS times."""
     node = net.node(layer)
 
     @tf.function(autograph=False)
     def steps(x):
+        replacement = folded(net.graph, [node]) if fold else None
+
         def one(i, x):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
-                [values] = net.forward(x, [node])
+                [values] = net.forward(x, [node], replace=replacement)
                 score = tf.reduce_mean(values)
             # The picture must change, or the loop's body could be computed once.
             return i + 1, x + 1e-9 * tape.gradient(score, x)
@@ -66,13 +71,14 @@ def measure_step(asked):
     """Print milliseconds an image-step."""
     network, layer = asked.layer.split("/", 1)
     net = judge.load(network)
-    recipe = replace(read_recipe(asked.recipe), size_px=asked.size, steps=STEPS, redirect_steps=0)
+    recipe = replace(recipe_of(asked.recipe), size_px=asked.size, steps=STEPS, redirect_steps=0)
     objectives = [recipe.objective(layer, i % net.layers[layer].channels) for i in range(asked.batch)]
     plain = Renderer(net, objectives[0].shape, recipe, width=asked.batch)
     redirected = Renderer(net, objectives[0].shape, replace(recipe, redirect_steps=STEPS), width=asked.batch)
     pictures = tf.random.stateless_uniform((asked.batch, asked.size, asked.size, 3), seed=(0, 0))
     contestants = {
-        "network alone, forward and backward": bare_network(net, layer, pictures),
+        "network alone, forward and backward": bare_network(net, layer, pictures, fold=False),
+        "the same, batch norms folded": bare_network(net, layer, pictures, fold=True),
         f"renderer, {recipe.name}": lambda: plain.render(objectives),
         f"renderer, {recipe.name}, gradients redirected": lambda: redirected.render(objectives),
     }
@@ -81,15 +87,18 @@ def measure_step(asked):
         run()
     for _ in range(asked.rounds):
         for name, run in contestants.items():
-            begin = time.perf_counter()
+            begin = np.array([time.perf_counter(), time.process_time()])
             run()
-            times[name].append((time.perf_counter() - begin) * 1000 / asked.batch / STEPS)
-    alone = np.array(times["network alone, forward and backward"])
+            spent = np.array([time.perf_counter(), time.process_time()]) - begin
+            times[name].append(spent * 1000 / asked.batch / STEPS)
     print(f"{asked.layer}, batch {asked.batch}, {asked.size} px, {asked.rounds} rounds of {STEPS} steps")
-    print(f"{'ms an image-step':46}{'median':>8}{'min':>8}{'max':>8}  ratio to the network, median of rounds")
+    print(f"{'ms an image-step: median':46}{'seconds':>9}{'processor':>11}   ratio to the network, and to it folded")
+    alone, fold = (np.array(of) for of in list(times.values())[:2])
     for name, values in times.items():
-        ratio = np.median(np.array(values) / alone)
-        print(f"{name:46}{np.median(values):8.2f}{min(values):8.2f}{max(values):8.2f}  {ratio:.2f}")
+        wall, processor = np.median(values, axis=0)
+        ratios = [np.median(np.array(values) / of, axis=0) for of in (alone, fold)]
+        said = ", ".join(f"{r[0]:.2f} ({r[1]:.2f} by the processor)" for r in ratios)
+        print(f"{name:46}{wall:9.2f}{processor:11.2f}   {said}")
 
 
 def ours(net, layer, channels, recipe, renderer=None):
@@ -153,6 +162,11 @@ def time_to_reach(shares, content):
     return None
 
 
+def recipe_of(word):
+    """Read a recipe by its name, or from a file of `Recipe.to_dict`."""
+    return Recipe.from_dict(json.loads(Path(word).read_text())) if word.endswith(".json") else read_recipe(word)
+
+
 def measure_reach(asked):
     """Print the seconds to Lucent's robust activation."""
     plan = json.loads((asked.exported / "plan.json").read_text())
@@ -162,7 +176,7 @@ def measure_reach(asked):
         if asked.layers and place not in asked.layers:
             continue
         net = judge.load(network)
-        recipe = replace(read_recipe(asked.recipe), size_px=plan["size"])
+        recipe = replace(recipe_of(asked.recipe), size_px=plan["size"])
         chosen = np.linspace(0, len(row["channels"]) - 1, min(asked.channels, len(row["channels"]))).astype(int)
         channels = np.array(row["channels"])[chosen]
         rounds, renderer = defaultdict(list), None
@@ -219,7 +233,7 @@ def main():
     parts = parser.add_subparsers(dest="part", required=True)
     step = parts.add_parser("step", help="beside the network's own work")
     step.add_argument("--layer", default="EfficientNetLite0/block9_add")
-    step.add_argument("--recipe", default="texture")
+    step.add_argument("--recipe", default="texture", help="a name or a .json file")
     step.add_argument("--batch", type=int, default=32)
     step.add_argument("--size", type=int, default=128)
     step.add_argument("--rounds", type=int, default=7)
@@ -230,7 +244,7 @@ def main():
     reach.add_argument("--tf-python")
     reach.add_argument("--drawn", type=Path, help="use pictures drawn before")
     reach.add_argument("--layers", nargs="*", help="NETWORK/LAYER; all that were exported by default")
-    reach.add_argument("--recipe", default="texture")
+    reach.add_argument("--recipe", default="texture", help="a name or a .json file")
     reach.add_argument("--channels", type=int, default=16)
     reach.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()

@@ -174,7 +174,8 @@ def compiled_steps(
             seen = tf.identity(apply(recipe.transforms, pictures, now))
         of_pictures, of_seen = uphill(pictures, seen, data, progress, plain)
         if recipe.redirect_steps:
-            blocked = tf.reduce_all(tf.equal(of_seen, 0.0), axis=[1, 2, 3], keepdims=True)
+            asks = tf.reduce_any(tf.not_equal(data.weights, 0.0), axis=1)[:, None, None, None]
+            blocked = asks & tf.reduce_all(tf.equal(of_seen, 0.0), axis=[1, 2, 3], keepdims=True)
             of_seen = tf.cond(
                 (step < recipe.redirect_steps) & tf.reduce_any(blocked),
                 lambda: tf.where(blocked, uphill(pictures, seen, data, progress, redirected)[1], of_seen),

@@ -245,7 +245,8 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
 
 
 def _apart(data: Data, n: int) -> Data:
-    """Put the images that fill up a batch into a family of their own, so that nobody looks at them."""
+    """Let the images that fill up a batch ask for nothing, in a family of their own, so that nobody looks at them."""
+    data.weights[n:] = 0.0
     for of in data.parameters:
         if "family" in of:
             of["family"][n:] = np.iinfo(np.int32).min

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import weakref
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 
 import diamond as dc
 from diamond.features import relu
-from diamond.features.images import Fourier, Phase
+from diamond.features.images import Fourier, Phase, Shared
 from diamond.features.recipes import Recipe, read_recipe
 from diamond.features.render import render
 from diamond.features.renderer import Renderer, RenderError, random_stream
@@ -328,3 +329,23 @@ def test_a_rendering_draws_itself_and_saves(net, tmp_path):
     with pytest.raises(ValueError, match=r"cannot save as '.gif'; expected .html, .png, .csv or .npz"):
         done.save(tmp_path / "r.gif")
     assert "srcdoc" in done._repr_html_()
+
+
+def test_images_that_fill_up_a_batch_have_no_say_in_what_all_share(net):
+    recipe = dataclasses.replace(QUICK, image=Shared(parts=2))
+    chosen = [dc.channel("second", 4), dc.channel("second", 5)]
+    exact, wide = (Renderer(net, chosen[0].shape, recipe, width=width).render(chosen) for width in (2, 16))
+    # Fourteen copies of the second would pull the common part its way, and the first would lose a sixth.
+    assert wide.activations[0] > 0.92 * exact.activations[0]
+
+
+def test_a_renderer_is_freed_as_soon_as_nobody_holds_it(net):
+    renderer = Renderer(net, dc.channel("second", 0).shape, QUICK, width=1)
+    renderer.render([dc.channel("second", 0)])
+    gone = weakref.ref(renderer)
+    gc.disable()
+    try:
+        del renderer
+        assert gone() is None
+    finally:
+        gc.enable()
