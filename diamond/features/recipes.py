@@ -135,8 +135,13 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """64 hexadecimal digits that change with everything but the name."""
-        content = {key: value for key, value in self.to_dict().items() if key != "name"}
+        """64 hexadecimal digits that change with everything but the name.
+
+        What is at its default is left out, so that a recipe keeps its hash when recipes learn something new.
+        """
+        usual, image = Recipe("").to_dict(), image_to_dict(type(self.image)())
+        content = {key: value for key, value in self.to_dict().items() if key != "name" and value != usual[key]}
+        content["image"] = {k: v for k, v in image_to_dict(self.image).items() if k == "kind" or v != image[k]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

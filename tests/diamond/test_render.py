@@ -296,6 +296,9 @@ def test_recipes_have_a_hash_that_changes_with_everything_but_the_name():
     assert dataclasses.replace(texture, name="mine").hash == texture.hash
     assert dataclasses.replace(texture, steps=255).hash != texture.hash
     assert dataclasses.replace(texture, transforms=texture.transforms[:2]).hash != texture.hash
+    assert dataclasses.replace(texture, image=Fourier()).hash != dataclasses.replace(texture, image=Phase()).hash
+    # Written out, so that spritemaps that were rendered yesterday are found tomorrow.
+    assert Recipe("plain").hash[:8] == "f84f911c"
     assert dc.Recipe.from_dict(texture.to_dict()) == texture
 
 
