@@ -51,13 +51,17 @@ class Rates(NamedTuple):
     s_per_picture
         Seconds of a step for one picture, whatever the layer: to develop it, move it and change it.
     s_per_node
-        Seconds to compile a recipe's steps, for one node.
+        Seconds to compile a recipe's steps and the measuring, for one node.
+    measuring_steps
+        Steps that take as long as measuring a finished picture under all transforms.
     """
 
     s_per_mac: float
     s_per_value: float
     s_per_picture: float
     s_per_node: float
+    # A forward pass is a third of a step, and there are 32 transforms.
+    measuring_steps: float = 32 / 3
 
     def step_s(self, cost: Cost) -> float:
         """Seconds of a step for one picture."""
@@ -99,22 +103,25 @@ def layer_costs(net: Network, layers: Iterable[Layer], size: int | tuple[int, in
     }
 
 
-def fit_rates(costs: list[Cost], step_s: list[float], compile_s: list[float]) -> Rates:
+def fit_rates(
+    costs: list[Cost], step_s: list[float], compile_s: list[float], measure_s: list[float] | None = None
+) -> Rates:
     """Find the rates that explain what was measured, none of them below zero.
 
     Parameters
     ----------
     costs
         Of the layers measured.
-    step_s, compile_s
-        Seconds of a step for one picture, and of compiling, of each.
+    step_s, compile_s, measure_s
+        Seconds of a step for one picture, of compiling, and of measuring one picture, of each.
     """
     table = np.array([[cost.macs, cost.values, 1.0] for cost in costs])
     seconds = np.array(step_s)
     # Shares of the time matter, not seconds: a deep layer must not drown the shallow ones.
     mac, value, picture = _least_squares(table / seconds[:, None], np.ones(len(seconds)))
     per_node = sum(compile_s) / max(1, sum(cost.nodes for cost in costs))
-    return Rates(mac, value, picture, per_node)
+    measuring = Rates._field_defaults["measuring_steps"] if measure_s is None else sum(measure_s) / sum(step_s)
+    return Rates(mac, value, picture, per_node, measuring)
 
 
 def _least_squares(table: np.ndarray, wanted: np.ndarray) -> list[float]:

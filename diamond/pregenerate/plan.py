@@ -19,6 +19,7 @@ import numpy as np
 from diamond.features.recipes import Recipe
 from diamond.features.renderer import Renderer
 from diamond.pregenerate.costs import Cost, Rates, fit_rates, layer_costs
+from diamond.pregenerate.quality import examiner
 from diamond.pregenerate.report import LayerReport, PregenerationReport
 from modelzoo import Layer, Network
 from spritemaps import Job, JobSpec, Store
@@ -32,8 +33,8 @@ BYTES_PER_PIXEL = 0.58
 # Share of the first attempt's steps that later attempts take: dead channels are few, photos are beaten by most sprites.
 RETRIED = 0.05
 RETRIED_WITH_PHOTOS = 0.35
-# A compiled forward pass is a third of a step, and every sprite is measured under 32 transforms.
-MEASURING_STEPS = 32 / 3
+# In a layer of so many channels some will be tried again, in batches of another width that is compiled anew.
+SURE_TO_RETRY = 32
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,9 @@ def forecast(spec: JobSpec, cost: Cost, rates: Rates, batches_left: int, *, retr
     width = int(spec.settings["batch"])
     pictures = batches_left * width
     steps = pictures * recipe.steps * (1 + retried)
-    seconds = (steps + pictures * MEASURING_STEPS) * rates.step_s(cost)
-    seconds += rates.compile_s(cost) * (1 + bool(retried)) if batches_left else 0.0
+    seconds = (steps + pictures * rates.measuring_steps) * rates.step_s(cost)
+    if batches_left:
+        seconds += rates.compile_s(cost) * (1 + (bool(retried) and spec.channels > SURE_TO_RETRY))
     share = batches_left / len(spec.batches)
     return Forecast(round(steps), seconds, round(share * spec.channels * spec.tile_px**2 * BYTES_PER_PIXEL))
 
@@ -130,28 +132,35 @@ def probe(
     """Measure this machine's rates: a few steps in a few of the layers, compilation apart."""
     ordered = sorted(to_do, key=lambda pair: costs[pair[1].layer, pair[1].tile_px].values)
     places = np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).astype(int))
-    measured = []
-    for place in places:
-        layer, spec = ordered[place]
-        measured.append((costs[spec.layer, spec.tile_px], *_timed(net, layer, spec)))
-    return fit_rates([m[0] for m in measured], [m[1] for m in measured], [m[2] for m in measured])
+    chosen = [ordered[place] for place in places]
+    timed = [_timed(net, layer, spec) for layer, spec in chosen]
+    step_s, compile_s, measure_s = (list(column) for column in zip(*timed, strict=True))
+    return fit_rates([costs[spec.layer, spec.tile_px] for _, spec in chosen], step_s, compile_s, measure_s)
 
 
-def _timed(net: Network, layer: Layer, spec: JobSpec) -> tuple[float, float]:
-    """Seconds of a step for one picture, and of compiling all that a layer needs."""
+def _timed(net: Network, layer: Layer, spec: JobSpec) -> tuple[float, float, float]:
+    """Seconds of a step for one picture, of compiling all that a layer needs, and of measuring one picture."""
     width = int(spec.settings["batch"])
-    recipe = replace(Recipe.from_dict(spec.recipe), steps=2 * PROBE_STEPS, redirect_steps=0)
+    recipe = Recipe.from_dict(spec.recipe)
+    # A few steps of either kind, so that both are compiled.
+    redirected = min(recipe.redirect_steps, 2)
+    recipe = replace(recipe, redirect_steps=redirected, steps=redirected + 1 + PROBE_STEPS)
     objectives = [recipe.objective(layer, i) for i in spec.batches[0]]
     renderer = Renderer(net, objectives[0].shape, recipe, width=width)
+    examine = examiner(net, layer, statistic=str(spec.settings["statistic"]), width=width, size=recipe.size)
     begin = time.perf_counter()
-    run = renderer.run(objectives, seed=spec.seed, looks=(PROBE_STEPS, 2 * PROBE_STEPS))
+    run = renderer.run(objectives, seed=spec.seed, looks=(redirected + 1, recipe.steps))
     next(run)
-    compiled = time.perf_counter()
-    next(run)
-    step_s = (time.perf_counter() - compiled) / PROBE_STEPS
-    # The steps with redirected gradients are compiled too, and the measuring, which is a third of a step.
-    compile_s = max(0.0, compiled - begin - PROBE_STEPS * step_s) * (2 + 1 / 3)
-    return step_s / width, compile_s
+    first = time.perf_counter()
+    done = next(run)
+    rendered = time.perf_counter()
+    examine(done.images, spec.batches[0])
+    examined = time.perf_counter()
+    examine(done.images, spec.batches[0])
+    measure_s = time.perf_counter() - examined
+    step_s = (rendered - first) / PROBE_STEPS
+    compile_s = (first - begin - (redirected + 1) * step_s) + (examined - rendered - measure_s)
+    return step_s / width, max(0.0, compile_s), measure_s / width
 
 
 def _left(spec: JobSpec, job: Job | None, only: frozenset[int] | None) -> list[int]:

@@ -57,7 +57,7 @@ class LayerReport:
     took_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PregenerationReport:
     """What a pregeneration has done, or will cost.
 
@@ -161,7 +161,7 @@ class PregenerationReport:
             words += f"; {duration(forecast)} and {size / 1e6:,.0f} MB to come"
         return words + (f"; {self.stopped}" if self.stopped else "")
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         heads = ("layer", "recipe", "px", "channels", "done", "dead", "retried", "quality", "steps", "forecast", "took")
         rows = [heads, *(_cells(row) for row in self.layers)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
