@@ -220,7 +220,8 @@ class _Layer:
             ("Dead", f"{self.channels - len(self.alive):,}"),
             ("Tried more than once", f"{sum(record.attempts > 1 for record in self.records):,}"),
             ("Sprite", f"{self.tile_px} px"),
-            ("Recipe", f"{manifest.recipe_name} {manifest.recipe_hash[:8]}"),
+            ("Recipe", manifest.recipe_name),
+            ("Hash of the recipe", manifest.recipe_hash[:12]),
             ("Seed", str(manifest.seed)),
             ("Fingerprint", manifest.fingerprint[:12]),
         ]
