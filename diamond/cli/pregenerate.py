@@ -129,7 +129,7 @@ def read_duration(text: str) -> float:
     """
     import re
 
-    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m?)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)(?:m|$))?(?:(\d+(?:\.\d+)?)s)?", text.strip())
     if match is None or not any(match.groups()):
         raise ValueError(f"a budget of {text!r}; expected something like 45m, 2h or 1h30m")
     hours, minutes, seconds = (float(word or 0) for word in match.groups())
