@@ -34,7 +34,7 @@ from diamond.features.folding import folded
 from diamond.features.recipes import Recipe, read_recipe
 from diamond.features.renderer import Renderer
 
-STEPS = 32
+STEPS = 16
 PEERS = Path(__file__).parent / "peers"
 # Which script, in which environment, with which arguments.
 TOOLS = {

@@ -1,23 +1,27 @@
-"""The compiled steps that carry a batch of images uphill.
+"""The compiled step that carries a batch of images uphill.
 
-One step develops the images, moves them, measures them, and lets the optimiser change what they are held in. Several
-steps are one call, with the loop inside the graph::
+One step develops the images, moves them, measures them, and lets the optimiser change what they are held in::
 
-    >>> climb = compiled_steps(question, recipe, width=32, traces=[])
-    >>> state, memory = climb(state, memory, count, first, drawn, data)
+    >>> step = compiled_step(question, recipe, bench, colours=3, traces=[])
+    >>> bench.lay_out(state, memory)
+    >>> step(0, drawn, data)
 
 What a step costs beside the network's own work is kept small: the network runs without batch norms (see
-`diamond.features.folding`), the images are developed and moved by functions that XLA compiles once for all layers, and
+`diamond.features.folding`), the images are developed and moved by functions that are compiled once for all layers, and
 redirected gradients are computed only where an image has no other.
+
+What XLA compiles is called from functions that all renderers share: a function that calls it keeps some megabytes for
+ever, which for one of each renderer's own would grow with every layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from diamond.features.color import coloured
@@ -26,11 +30,11 @@ from diamond.features.images import Parametrisation, Size
 from diamond.features.measures import Data, measure
 from diamond.features.recipes import Recipe
 from diamond.features.relu import redirect, sources_before, unregistered, values_before
-from diamond.features.transforms import apply
+from diamond.features.transforms import Transform, apply
 from modelzoo import Network
 from modelzoo.graph import Node
 
-__all__ = ["Question", "Workbench", "compiled_steps", "develop"]
+__all__ = ["Question", "Workbench", "compiled", "compiled_step", "develop"]
 
 Replace = Callable[[Node], Callable[..., Any] | None]
 
@@ -87,7 +91,7 @@ class Question(NamedTuple):
 
 
 class Workbench(NamedTuple):
-    """An optimiser and the variables it works on; what they hold is put there at the start of each call."""
+    """An optimiser and the variables it works on; what they hold is put there before the first of several steps."""
 
     optimizer: Any
     variables: list[Any]
@@ -118,6 +122,10 @@ class Workbench(NamedTuple):
         for variable, value in zip([*self.variables, *self.optimizer.variables], [*state, *memory], strict=True):
             variable.assign(value)
 
+    def change(self, gradients: Any) -> None:
+        """Let the optimiser take a step."""
+        self.optimizer.apply(gradients, self.variables)
+
 
 @lru_cache(maxsize=32)
 def develop(image: Parametrisation, size: Size, *, planes: int, colours: int) -> Callable[[Any], Any]:
@@ -130,15 +138,40 @@ def develop(image: Parametrisation, size: Size, *, planes: int, colours: int) ->
     return compiled
 
 
-def compiled_steps(
+class _Darkroom(NamedTuple):
+    """What happens to images before a network sees them, and how a gradient comes back; one for all renderers."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+
+
+@lru_cache(maxsize=32)
+def _darkroom(image: Parametrisation, transforms: tuple[Transform, ...], size: Size, planes: int, c: int) -> _Darkroom:
+    developed = develop(image, size, planes=planes, colours=c)
+
+    def forward(state: Any, now: dict[str, Any]) -> tuple[Any, Any]:
+        pictures = developed(state)
+        # Apart from the pictures also where nothing happens to them, so that each has a gradient of its own.
+        return pictures, tf.identity(apply(transforms, pictures, now))
+
+    def backward(state: Any, now: dict[str, Any], of_pictures: Any, of_seen: Any) -> Any:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(state)
+            pictures, seen = forward(state, now)
+        return tape.gradient((pictures, seen), state, output_gradients=(of_pictures, of_seen))
+
+    return _Darkroom(tf.function(forward, autograph=False), tf.function(backward, autograph=False))
+
+
+def compiled_step(
     question: Question, recipe: Recipe, bench: Workbench, *, colours: int, traces: list[Size]
-) -> Callable[..., Any]:
-    """Give the function that takes several steps in one call.
+) -> Callable[..., None]:
+    """Give the function that takes one step on the bench.
 
     Parameters
     ----------
     question
-        What is climbed.
+        What is climbed; its network's weights are those of this moment.
     recipe
         How.
     bench
@@ -146,60 +179,55 @@ def compiled_steps(
     colours
         Of the network's pictures.
     traces
-        The canvas is added to it whenever something is compiled.
+        The canvas is added to it whenever the network is compiled.
 
     Returns
     -------
     function
-        Of state, the optimiser's memory, how many steps, which is the first, what was drawn for them
-        ``(step, batch, ...)`` and the objectives' data; gives state and memory.
+        Of the step's number, what was drawn for it ``(batch, ...)`` and the objectives' data.
     """
-    developed = develop(recipe.image, recipe.size, planes=colours + recipe.alpha, colours=colours)
+    room = _darkroom(recipe.image, recipe.transforms, recipe.size, colours + recipe.alpha, colours)
+    fold = folded(question.net.graph, question.wanted)
 
-    def uphill(pictures: Any, seen: Any, data: Data, progress: Any, replace: Replace) -> tuple[Any, Any]:
+    def one_way(pictures: Any, seen: Any, data: Data, progress: Any, replace: Replace) -> tuple[Any, Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch((pictures, seen))
-            reached = question.measured(pictures, seen, data, progress=progress, replace=replace)
+            reached = question.measured(pictures, seen, data, progress=progress, replace=_first_of(fold, replace))
             loss = -tf.reduce_sum(reached)
-        of_pictures, of_seen = tape.gradient(loss, (pictures, seen))
-        return of_pictures, tf.zeros_like(seen) if of_seen is None else of_seen
+        return tuple(tape.gradient(loss, (pictures, seen), unconnected_gradients=tf.UnconnectedGradients.ZERO))
 
-    def one(step: Any, now: dict[str, Any], data: Data, plain: Replace, redirected: Replace) -> None:
+    def uphill(pictures: Any, seen: Any, step: Any, data: Data) -> tuple[Any, Any]:
+        traces.append(recipe.size)
         progress = tf.cast(step, tf.float32) / recipe.steps
-        state = bench.state
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(state)
-            pictures = developed(state)
-            # Apart from the pictures also where nothing happens to them, so that each has a gradient of its own.
-            seen = tf.identity(apply(recipe.transforms, pictures, now))
-        of_pictures, of_seen = uphill(pictures, seen, data, progress, plain)
+        of_pictures, of_seen = one_way(pictures, seen, data, progress, unregistered)
         if recipe.redirect_steps:
             asks = tf.reduce_any(tf.not_equal(data.weights, 0.0), axis=1)[:, None, None, None]
             blocked = asks & tf.reduce_all(tf.equal(of_seen, 0.0), axis=[1, 2, 3], keepdims=True)
             of_seen = tf.cond(
                 (step < recipe.redirect_steps) & tf.reduce_any(blocked),
-                lambda: tf.where(blocked, uphill(pictures, seen, data, progress, redirected)[1], of_seen),
+                lambda: tf.where(blocked, one_way(pictures, seen, data, progress, redirect)[1], of_seen),
                 lambda: of_seen,
             )
-        ends = [(pictures, of_pictures), (seen, of_seen)]
-        targets, gradients = zip(*[(end, gradient) for end, gradient in ends if gradient is not None], strict=True)
-        bench.optimizer.apply(tape.gradient(targets, state, output_gradients=gradients), bench.variables)
+        return of_pictures, of_seen
 
-    def several(state: Any, memory: Any, count: Any, first: Any, drawn: Any, data: Data) -> Any:
-        traces.append(recipe.size)
-        bench.lay_out(state, memory)
-        fold = folded(question.net.graph, question.wanted)
+    climb, change = compiled(uphill), compiled(bench.change)
 
-        def body(i: Any) -> Any:
-            now = {label: values[i] for label, values in drawn.items()}
-            one(first + i, now, data, _first_of(fold, unregistered), _first_of(fold, redirect))
-            return i + 1
+    def step(number: int, now: dict[str, np.ndarray], data: Data) -> None:
+        drawn = {label: tf.constant(values) for label, values in now.items()}
+        state = bench.state
+        pictures, seen = room.forward(state, drawn)
+        change(room.backward(state, drawn, *climb(pictures, seen, tf.constant(number), data)))
 
-        tf.while_loop(lambda i: i < count, body, (tf.constant(0),), parallel_iterations=1)
-        return bench.state, bench.memory
+    return step
 
-    compiled: Callable[..., Any] = tf.function(several, autograph=False, reduce_retracing=True)
-    return compiled
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that only one renderer calls, with tensors of one shape.
+
+    TensorFlow counts how often each piece of code is traced, and warns from the fifth renderer on; a partial has no code.
+    """
+    traced: Callable[..., Any] = tf.function(partial(function), autograph=False, reduce_retracing=True)
+    return traced
 
 
 def _first_of(*replacements: Replace) -> Replace:

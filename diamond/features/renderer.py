@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from diamond.features.ascent import Question, Workbench, compiled_steps, develop
+from diamond.features.ascent import Question, Workbench, compiled, compiled_step, develop
 from diamond.features.measures import Data, data_of
 from diamond.features.objectives import Objective
 from diamond.features.recipes import Recipe
@@ -34,7 +34,6 @@ from modelzoo import Network
 __all__ = ["RenderError", "RenderedBatch", "Renderer", "random_stream"]
 
 BATCH = 32
-STEPS_A_CALL = 8
 MOST_RESTARTS = 2
 GROUND = 0.9
 
@@ -186,18 +185,17 @@ class Renderer:
         return _Run(0, state, self._memory, drawn)
 
     def _advanced(self, run: _Run, look: int, data: Data, on_steps: Callable[[int], object] | None) -> _Run:
-        step, state, memory, drawn = run
-        while step < look:
-            end = min(step + STEPS_A_CALL, look)
-            now = {label: tf.constant(_whole(values[step:end])) for label, values in drawn.items()}
+        bench = self._bench
+        bench.lay_out(run.state, run.memory)
+        for number in range(run.step, look):
+            now = {label: values[number] for label, values in run.drawn.items()}
             try:
-                state, memory = self._climb(state, memory, tf.constant(end - step), tf.constant(step), now, data)
+                self._step(number, now, data)
             except (tf.errors.InvalidArgumentError, ValueError) as error:
                 raise RenderError(unreachable(self._question, self.recipe.size, error)) from error
             if on_steps is not None:
-                on_steps(end - step)
-            step = end
-        return _Run(step, state, memory, drawn)
+                on_steps(1)
+        return _Run(look, bench.state, bench.memory, run.drawn)
 
     def _seen(self, run: _Run, data: Data) -> tuple[np.ndarray, np.ndarray]:
         pictures = self._shown(run.state)
@@ -215,8 +213,8 @@ class Renderer:
         return self._bench.memory
 
     @cached_property
-    def _climb(self) -> Any:
-        return compiled_steps(self._question, self.recipe, self._bench, colours=self._colours, traces=self.traces)
+    def _step(self) -> Any:
+        return compiled_step(self._question, self.recipe, self._bench, colours=self._colours, traces=self.traces)
 
     @cached_property
     def _shown(self) -> Any:
@@ -227,7 +225,7 @@ class Renderer:
     @cached_property
     def _reached(self) -> Any:
         question = self._question
-        return tf.function(lambda pictures, data: question.measured(None, pictures, data), autograph=False)
+        return compiled(lambda pictures, data: question.measured(None, pictures, data))
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -237,11 +235,6 @@ class Renderer:
 def _constants(data: Data) -> Data:
     parameters = tuple({name: tf.constant(value) for name, value in of.items()} for of in data.parameters)
     return Data(tf.constant(data.weights), tf.constant(data.since), parameters)
-
-
-def _whole(numbers: np.ndarray) -> np.ndarray:
-    """Fill up what was drawn for the steps of one call, so that all calls have one shape and one compilation."""
-    return np.pad(numbers, [(0, STEPS_A_CALL - len(numbers)), *[(0, 0)] * (numbers.ndim - 1)])
 
 
 def _apart(data: Data, n: int) -> Data:
