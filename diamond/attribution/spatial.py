@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diamond.attribution.linear import contributions
-from diamond.attribution.targets import Target
+from diamond.attribution.feeding import Given
+from diamond.attribution.linear import contributions, method_for
+from diamond.attribution.streams import stream
+from diamond.attribution.targets import ALL_OTHERS, OTHERS, Target
 from modelzoo import GraphError, Layer, Network
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class SpatialAttribution:
         Class asked about, and class held against it; None where there was none.
     picture
         ``(height, width, 3)`` as the network saw it, in [0, 1].
+    method
+        ``"gradient"``, ``"path"`` or ``"activation"``; of the last the heatmap is the sum of all channels' activations.
     """
 
     network: str
@@ -50,6 +54,7 @@ class SpatialAttribution:
     positive: str
     negative: str | None
     picture: np.ndarray = field(repr=False)
+    method: str = "gradient"
 
     @property
     def question(self) -> str:
@@ -102,14 +107,16 @@ def spatial_attribution(
     image: Any,
     layer: str | Layer,
     *,
-    positive: Target = "top1",
+    positive: Target | None = "top1",
     negative: Target | None = None,
+    method: str = "gradient",
+    given: Given | None = None,
 ) -> SpatialAttribution:
     """Find where in one picture a layer speaks for a class.
 
     Parameters
     ----------
-    net, image, layer, positive, negative
+    net, image, layer, positive, negative, method, given
         As in `diamond.attribution.channels.channel_attribution`, for one picture.
 
     Raises
@@ -117,23 +124,27 @@ def spatial_attribution(
     UnknownLayerError, ClassError, PictureError
         For what the network does not have, or a picture that cannot be read.
     GraphError
-        For a layer that has no height and width.
+        For a layer that has no height and width, and where no gradient reaches it from the class.
     ValueError
-        Where several pictures are given.
+        Where several pictures are given, and for activations that are NaN or infinite, naming the layer.
     """
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
     if not place.is_spatial:
         raise GraphError(f"{place.name!r} has the shape {place.output_shape}: no height and width to draw a map of")
-    pictures, names = net.read_named(image)
-    if len(pictures) != 1:
-        raise ValueError(f"{len(pictures)} pictures were given; a heatmap is of one")
-    [found] = contributions(net, pictures, place, positive=positive, negative=negative)
+    batches = list(stream(net, image, given=given, batch=2))
+    n = sum(len(batch.names) for batch in batches)
+    if n != 1:
+        raise ValueError(f"{n} pictures were given; a heatmap is of one")
+    pictures = batches[0].pictures
+    [found] = contributions(net, pictures, place, positive=positive, negative=negative, method=method, given=given)
+    against = None if found.negative is None else net.class_label(int(found.negative[0]))
     return SpatialAttribution(
         network=net.name,
         layer=place.name,
-        image=names[0],
+        image=batches[0].names[0],
         heatmap=found.values[0].sum(axis=-1),
-        positive=net.class_label(int(found.positive[0])),
-        negative=None if found.negative is None else net.class_label(int(found.negative[0])),
+        positive=net.class_label(int(found.positive[0])) if len(found.positive) else "all classes",
+        negative=ALL_OTHERS if negative == OTHERS else against,
         picture=pictures[0],
+        method=method_for(method, positive, negative),
     )

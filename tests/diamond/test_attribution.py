@@ -140,7 +140,7 @@ def test_a_layer_that_does_not_lead_to_the_class_is_refused():
 def test_results_draw_themselves_and_save(tmp_path):
     net = dc.load(tiny.linear_tail(), input=(0, 1))
     found = dc.channel_attribution(net, random_pictures(2), "features", top=3)
-    assert list(found.to_dataframe().columns) == ["channel", "score", "picture 0", "picture 1"]
+    assert list(found.to_dataframe().columns) == ["channel", "score", "mean", "spread", "picture 0", "picture 1"]
     where = dc.spatial_attribution(net, random_pictures(1), "features")
     assert where.to_dataframe().shape == (48, 3)
     for result in (found, where):
