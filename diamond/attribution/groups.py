@@ -1,0 +1,218 @@
+"""Groups of channels that fire together, over all pictures at once.
+
+    >>> found = groups(net, ["cat.jpg", "dog.jpg"], "block9_add", k=6)
+    >>> found.maps.shape, found.factors.shape
+    ((2, 14, 14, 6), (6, 112))
+    >>> found.effects                                  # logits, the mean over the pictures
+    array([2.1, 1.2, 0.4, 0.1, -0.2, -0.5], dtype=float32)
+
+A hundred channels at two hundred places are more than anyone reads. Non-negative factorisation writes the activations
+as ``A = S x C``: how strong each of k groups is at each place (its *map* S), and how much of each channel it is made of
+(its *factor* C). All pictures are *factorised* together, so group 2 is the same thing in each of them. Where the rest of
+the network is linear in what the groups explain, the *effect* of a group is what the class score owes it.
+
+Activations below zero, which a layer without a ReLU has, cannot take part: they are clipped, and the share lost is told.
+
+Olah et al., "The Building Blocks of Interpretability" (Distill 2018), section "Making things human-scale"; Lee and
+Seung, "Learning the parts of objects by non-negative matrix factorization" (Nature 401, 1999).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diamond.attribution.grouped import Groups
+from diamond.attribution.tail import gradients, labels_of, over_space
+from diamond.attribution.targets import Target
+from modelzoo import GraphError, Layer, Network
+from spritemaps import Store, find
+
+__all__ = ["Factors", "Groups", "factorise", "groups"]
+
+# Factors are found on so many places, drawn by the seed; the maps are then of all of them.
+MOST_PLACES = 20_000
+MOST_STEPS = 600
+SMALL = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """Activations written as a product.
+
+    Attributes
+    ----------
+    maps
+        ``(image, rows, columns, k)``: how strong each group is at each place; in units of the activation.
+    factors
+        ``(k, channel)``: of what channels each group is made, each row of length 1.
+    explained, clipped
+        Shares from 0 to 1: how much of the squares of the activations above zero the product explains, and how much of
+        the sum of all sizes lay below zero.
+    """
+
+    maps: np.ndarray
+    factors: np.ndarray
+    explained: float
+    clipped: float
+
+    def shares(self) -> np.ndarray:
+        """Share of each group in each value, ``(image, rows, columns, channel, k)``; 0 where no group is."""
+        parts = self.maps[..., None, :] * self.factors.T
+        whole = parts.sum(axis=-1, keepdims=True)
+        return np.divide(parts, whole, out=np.zeros_like(parts), where=whole > SMALL)
+
+
+def groups(
+    net: Network,
+    images: Any,
+    layer: str | Layer,
+    k: int = 6,
+    *,
+    positive: Target = "top1",
+    negative: Target | None = None,
+    seed: int = 0,
+    sprites: bool = False,
+    recipe: Any = None,
+    store: Store | str | Path | None = None,
+) -> Groups:
+    """Find groups of channels that fire together, their places and their effect on a class.
+
+    Parameters
+    ----------
+    net
+        The network.
+    images
+        One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a
+        list of those. Their activations are held in memory together.
+    layer
+        A layer with height and width, or its address.
+    k
+        How many groups.
+    positive, negative
+        The class asked about, and the class it is held against, as in `diamond.attribution.channels`.
+    seed
+        The same seed gives the same groups.
+    sprites
+        Render a picture for each group, which takes as long as rendering k sprites. Where False, a group is shown by
+        the sprites of its top channels, where a store has them.
+    recipe
+        How to render, as `dc.render` takes it.
+    store
+        Where to look first for the layer's spritemap.
+
+    Returns
+    -------
+    Groups
+        The group with the largest effect first.
+
+    Raises
+    ------
+    UnknownLayerError, ClassError, PictureError
+        For a layer or class the network does not have, or a picture that cannot be read, naming the nearest.
+    GraphError
+        For a layer that has no height and width, or is not on the way to the class.
+    ValueError
+        For a `k` below 1 or above the number of channels or places, and activations that are nowhere above zero.
+    """
+    place = net.layers[layer.name if isinstance(layer, Layer) else layer]
+    if not place.is_spatial:
+        raise GraphError(f"{place.name!r} has the shape {place.output_shape}: no height and width to have groups in")
+    pictures, names = net.read_named(images)
+    parts = list(gradients(net, pictures, place, positive=positive, negative=negative))
+    activations = np.concatenate([part.activations for part in parts])
+    found = factorise(activations, k, layer=place.name, seed=seed)
+    slopes = np.concatenate([part.gradients for part in parts])
+    # Sum over places of map x (factor . gradient): what the score owes the group's part of the activations.
+    effects = over_space(found.maps * (slopes @ found.factors.T))
+    order = np.argsort(-effects.mean(axis=0), kind="stable")
+    factors = found.factors[order]
+    against = [part.negative for part in parts if part.negative is not None]
+    return Groups(
+        network=net.name,
+        layer=place.name,
+        images=names,
+        maps=found.maps[..., order],
+        factors=factors,
+        effects=effects.mean(axis=0)[order],
+        per_image=effects[:, order],
+        totals=over_space(activations * slopes).sum(axis=1),
+        explained=found.explained,
+        clipped=found.clipped,
+        positive=labels_of(net, np.concatenate([part.positive for part in parts])),
+        negative=labels_of(net, np.concatenate(against)) if against else (),
+        logits=np.concatenate([part.scores for part in parts]),
+        pictures=pictures,
+        sprites=find(net.fingerprint(place), store=store),
+        rendered=_rendered(net, place, factors, recipe, seed) if sprites else None,
+    )
+
+
+def factorise(activations: np.ndarray, k: int, *, layer: str = "the layer", seed: int = 0) -> Factors:
+    """Write activations as a product of k maps and factors, none of them negative.
+
+    Parameters
+    ----------
+    activations
+        ``(image, rows, columns, channel)``.
+    k
+        How many groups.
+    layer
+        What to call the layer in an error.
+    seed
+        Of the start, and of the places looked at where there are more than `MOST_PLACES`.
+
+    Raises
+    ------
+    ValueError
+        For a `k` below 1 or above the number of channels or places, activations that are nowhere above zero, and ones
+        that are not finite.
+    """
+    from sklearn.decomposition import NMF
+
+    *shape, channels = activations.shape
+    cells = np.maximum(activations, 0).reshape(-1, channels)
+    most = min(cells.shape)
+    if not 1 <= k <= most:
+        raise ValueError(
+            f"k is {k}; {layer!r} has {channels} channels at {len(cells)} places, so there are 1 to {most} groups"
+        )
+    if not np.isfinite(activations).all():
+        raise ValueError(
+            f"the activations of {layer!r} are not finite; the pictures or the weights hold NaN or infinity"
+        )
+    if not cells.any():
+        raise ValueError(f"no channel of {layer!r} is above zero in these pictures: there is nothing to group")
+    size = float(np.sqrt(cells.mean()))
+    rng = np.random.default_rng(seed)
+    few = len(cells) <= MOST_PLACES
+    looked_at = cells if few else cells[np.sort(rng.choice(len(cells), MOST_PLACES, replace=False))]
+    model = NMF(n_components=k, init="nndsvda", random_state=seed, max_iter=MOST_STEPS, tol=1e-4)
+    with warnings.catch_warnings():
+        # More steps change the third digit of a factor; what the product explains is told in any case.
+        warnings.simplefilter("ignore")
+        # Scaled to the size of 1: the solver's tolerances are meant for that.
+        strengths = model.fit_transform(looked_at / size**2)
+        if not few:
+            strengths = model.transform(cells / size**2)
+    lengths = np.linalg.norm(model.components_, axis=1)
+    factors = model.components_ / np.where(lengths > SMALL, lengths, 1.0)[:, None]
+    strengths = strengths * lengths * size**2
+    missed = float(((cells - strengths @ factors) ** 2).sum())
+    return Factors(
+        maps=strengths.reshape(*shape, k).astype(np.float32),
+        factors=factors.astype(np.float32),
+        explained=1.0 - missed / float((cells.astype(np.float64) ** 2).sum()),
+        clipped=float(-np.minimum(activations, 0).sum() / np.abs(activations).sum()),
+    )
+
+
+def _rendered(net: Network, layer: Layer, factors: np.ndarray, recipe: Any, seed: int) -> np.ndarray:
+    from diamond.features.objectives import group
+    from diamond.features.render import render
+
+    return render(net, [group(layer, factor) for factor in factors], recipe=recipe, seed=seed).images
