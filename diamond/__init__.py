@@ -8,7 +8,12 @@ from modelzoo import AudioFrontend, InputSpec, LogScale, image, load, load_sound
 __getattr__, __dir__, _lazy = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "attribution.ablated": ["Ablation"],
         "attribution.channels": ["ChannelAttribution", "channel_attribution"],
+        "attribution.semantic": ["SemanticMap", "semantic_map"],
+        "attribution.faithfulness": ["ablate"],
+        "attribution.grouped": ["Groups"],
+        "attribution.groups": ["groups"],
         "attribution.spatial": ["SpatialAttribution", "spatial_attribution"],
         "features.objectives": [
             "Objective",

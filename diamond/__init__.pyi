@@ -6,8 +6,14 @@ from modelzoo import load as load
 from modelzoo import load_sound as load_sound
 from modelzoo import models as models
 
+from .attribution.ablated import Ablation as Ablation
 from .attribution.channels import ChannelAttribution as ChannelAttribution
 from .attribution.channels import channel_attribution as channel_attribution
+from .attribution.faithfulness import ablate as ablate
+from .attribution.grouped import Groups as Groups
+from .attribution.groups import groups as groups
+from .attribution.semantic import SemanticMap as SemanticMap
+from .attribution.semantic import semantic_map as semantic_map
 from .attribution.spatial import SpatialAttribution as SpatialAttribution
 from .attribution.spatial import spatial_attribution as spatial_attribution
 from .features.objectives import Objective as Objective
