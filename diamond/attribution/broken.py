@@ -34,7 +34,7 @@ def what_broke(net: Network, node: Node, entry: Node, batch: Any, given: Mapping
     """
     bad = [i for i in range(len(values)) if not _finite(values[i])]
     row = slice(bad[0], bad[0] + 1)
-    alone = {name: value[row] if len(value) > 1 else value for name, value in given.items()}
+    alone = {name: value[row] for name, value in given.items()}
     known: dict[int, Any] = {i: (value,) for i, value in feeds_of(net, entry, batch[row], alone).items()}
     where = f"for {len(bad)} of {len(values)} pictures"
     until = [node] if net.trained_to is not None else [node, net.logits_node]

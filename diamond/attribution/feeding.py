@@ -52,7 +52,7 @@ def picture_input(net: Network, given: Given | None = None) -> Node:
 
 
 def given_tensors(given: Given | None, begin: int, n: int, total: int) -> dict[str, Any]:
-    """Give the rows of a batch, ``(n, ...)`` or ``(1, ...)`` each.
+    """Give the rows of a batch, ``(n, ...)`` each.
 
     Parameters
     ----------
@@ -77,15 +77,14 @@ def given_tensors(given: Given | None, begin: int, n: int, total: int) -> dict[s
             raise GraphError(
                 f"the values of the input {name!r} have {found}; expected 1 row, or one for each of {total}"
             )
-        rows[name] = tf.constant(values if len(values) == 1 else values[begin : begin + n])
+        rows[name] = tf.constant(np.repeat(values, n, axis=0) if len(values) == 1 else values[begin : begin + n])
     return rows
 
 
 def feeds_of(net: Network, entry: Node, pictures: Any, given: Mapping[str, Any]) -> dict[int, Any]:
-    """Give the values of all inputs by node index, for `Graph.evaluate`: pictures are preprocessed, the rest is not."""
+    """Give the values of all inputs, of as many rows, by node index, for `Graph.evaluate`: pictures are preprocessed, the rest is not."""
     feeds = {entry.index: net.preprocess(pictures)}
     for name, value in given.items():
         node = net.graph[name]
-        repeated = tf.repeat(value, tf.shape(pictures)[0], axis=0) if value.shape[0] == 1 else value
-        feeds[node.index] = tf.cast(repeated, node.operation.dtype)
+        feeds[node.index] = tf.cast(value, node.operation.dtype)
     return feeds

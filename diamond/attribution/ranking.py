@@ -182,7 +182,7 @@ class ChannelAttribution:
             return ", ".join(f"{c} ({self.totals[c]:.3g})" for c in channels[:MOST_LISTED])
 
         against = f"; against: {listed(self.opposed)}" if len(self.opposed) else ""
-        skipped = f"; {len(self.skipped)} pictures skipped" if self.skipped else ""
+        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
         return f"{self}: {listed(self.channels)}{against}{skipped}"
 
     def _repr_html_(self) -> str:

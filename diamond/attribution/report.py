@@ -1,0 +1,139 @@
+"""One page on what a network saw in pictures: its answers, the channels that said so at three depths, and where.
+
+What ``diamond attribute NAME IMAGE...`` runs.
+
+    >>> write_report(net, "photos/", "page.html", positive="tabby")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from diamond.attribution.channels import channel_attribution
+from diamond.attribution.spatial import SpatialAttribution, spatial_attribution
+from diamond.attribution.targets import Target
+from diamond.show.pages import page
+from modelzoo import Layer, Network
+from spritemaps import Store, find
+
+__all__ = ["landmarks_to_show", "write_report"]
+
+DEPTHS = (0.24, 0.6, 1.0)
+MOST_MAPS = 6
+
+
+def landmarks_to_show(net: Network, *, store: Store | str | Path | None = None) -> tuple[str, ...]:
+    """Choose a shallow, a middle and a deep layer: of the landmarks that have sprites, where there are three of those.
+
+    Parameters
+    ----------
+    net
+        The network.
+    store
+        Where to look first for sprites.
+
+    Returns
+    -------
+    tuple of str
+        Up to three addresses in network order; all have height and width where any layer has.
+    """
+    landmarks = [net.layers[name] for name in net.landmarks]
+    spatial = [layer for layer in landmarks if layer.is_spatial] or [layer for layer in net.layers if layer.is_spatial]
+    candidates: Sequence[Layer] = spatial or landmarks or [net.layers[net.pre_output_layer]]
+    drawn = [layer for layer in candidates if find(net.fingerprint(layer), store=store) is not None]
+    chosen = drawn if len(drawn) >= len(DEPTHS) else candidates
+    return tuple(dict.fromkeys(chosen[round((len(chosen) - 1) * depth)].name for depth in DEPTHS))
+
+
+def write_report(
+    net: Network,
+    images: Any,
+    path: str | Path,
+    *,
+    layers: Sequence[str] | None = None,
+    positive: Target | None = "top1",
+    negative: Target | None = None,
+    method: str = "gradient",
+    top: int = 8,
+    store: Store | str | Path | None = None,
+    render: bool = False,
+    say: Callable[[str], object] = print,
+) -> Path:
+    """Find what speaks for a class in pictures, and write one page about it.
+
+    Parameters
+    ----------
+    net, images, positive, negative, method, top, store, render
+        As of `diamond.attribution.channels.channel_attribution`.
+    path
+        Where the page goes, an ``.html`` file.
+    layers
+        Addresses; by default those of `landmarks_to_show`.
+    say
+        Called with each line for the user.
+
+    Returns
+    -------
+    Path
+        The page. It shows the answers and maps of the first 6 pictures, and the channels of all.
+
+    Raises
+    ------
+    ValueError
+        Where `path` does not end in ``.html``, and as `channel_attribution` does.
+    FileNotFoundError
+        Where the page's folder does not exist, told before anything is computed.
+    """
+    path = Path(path)
+    if path.suffix != ".html":
+        raise ValueError(f"the page would be {path.name!r}; expected a name that ends in .html")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; make it first")
+    asked = list(layers) if layers else list(landmarks_to_show(net, store=store))
+    found = channel_attribution(
+        net,
+        images,
+        asked,
+        positive=positive,
+        negative=negative,
+        method=method,
+        top=top,
+        store=store,
+        render=render,
+    )
+    first = found[0]
+    shown = list(first.images[: len(first.pictures)])
+    answers = None
+    if net.trained_to is None:
+        answers = replace(net.predict(first.pictures), images=tuple(shown))
+        say(f"{answers!r}")
+    for row in found:
+        say(f"{row!r}")
+    deepest = next((row.layer for row in reversed(found.rows) if net.layers[row.layer].is_spatial), None)
+    maps: list[SpatialAttribution] = []
+    if deepest is not None:
+        for name, picture in zip(shown[:MOST_MAPS], first.pictures, strict=False):
+            where = spatial_attribution(net, picture, deepest, positive=positive, negative=negative, method=method)
+            maps.append(replace(where, image=name))
+    path.write_text(
+        page(
+            "attribute.html",
+            title=f"{net.name}: {first.question} in {_pictures(first.images)}",
+            said=_pictures(first.images),
+            network=repr(net),
+            name=net.name,
+            rows=list(found),
+            answers=answers,
+            maps=maps,
+        ),
+        encoding="utf-8",
+    )
+    say(f"{path.resolve()}")
+    return path
+
+
+def _pictures(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names):,} pictures"
