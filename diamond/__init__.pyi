@@ -9,6 +9,8 @@ from modelzoo import models as models
 from .attribution.ablated import Ablation as Ablation
 from .attribution.channels import ChannelAttribution as ChannelAttribution
 from .attribution.channels import channel_attribution as channel_attribution
+from .attribution.described import ChannelWords as ChannelWords
+from .attribution.described import Description as Description
 from .attribution.faithfulness import ablate as ablate
 from .attribution.grouped import Groups as Groups
 from .attribution.groups import groups as groups
@@ -16,6 +18,7 @@ from .attribution.semantic import SemanticMap as SemanticMap
 from .attribution.semantic import semantic_map as semantic_map
 from .attribution.spatial import SpatialAttribution as SpatialAttribution
 from .attribution.spatial import spatial_attribution as spatial_attribution
+from .attribution.words import describe as describe
 from .features.objectives import Objective as Objective
 from .features.objectives import align as align
 from .features.objectives import alpha as alpha
@@ -40,6 +43,8 @@ from .features.renderer import RenderError as RenderError
 from .features.rendering import Rendering as Rendering
 from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
+from .inspection.exemplars import Exemplars as Exemplars
+from .inspection.exemplars import exemplars as exemplars
 from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate

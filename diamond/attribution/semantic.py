@@ -32,8 +32,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from diamond.attribution.feeding import Given
 from diamond.attribution.linear import contributions
-from diamond.attribution.targets import Target
+from diamond.attribution.streams import stream
+from diamond.attribution.targets import ALL_OTHERS, OTHERS, Target
 from modelzoo import GraphError, Layer, Network, image
 from modelzoo.predictions import names_of
 from spritemaps import Spritemap, Store, find
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["SemanticMap", "semantic_map", "spatial_layer"]
+__all__ = ["SemanticMap", "semantic_map", "spatial_layer", "upright"]
 
 # A photo is shown at up to so many times the size that the network saw it at.
 SHARPER = 2.5
@@ -194,6 +196,7 @@ def semantic_map(
     negative: Target | None = None,
     top: int = 4,
     others: Any = None,
+    given: Given | None = None,
     store: Store | str | Path | None = None,
 ) -> SemanticMap:
     """Find what a layer sees at each place of a picture, and for which class.
@@ -207,12 +210,15 @@ def semantic_map(
     layer
         A layer with height and width, or its address.
     positive, negative
-        Index, label, WordNet id, or ``"top1"``, ``"top2"`` ...: the class asked about, and one held against it.
-        ``positive=None`` asks about no class: what is active where.
+        Index, label, WordNet id, or ``"top1"``, ``"top2"`` ...: the class asked about, and one held against it, or
+        ``"others"``: all of them. ``positive=None`` asks about no class: what is active where.
     top
         How many channels to name for each cell; all of them where the layer has fewer.
     others
-        One or many further pictures, in which the page shows where a chosen channel fires too.
+        Further pictures, one or many or a folder of them, in which the page shows where a chosen channel fires too. They
+        stay in memory; of thousands, `diamond.exemplars` finds the best.
+    given
+        Values of the network's other inputs by address, ``(1, ...)`` each, where it has several.
     store
         Where to look first for the layer's spritemap.
 
@@ -227,44 +233,41 @@ def semantic_map(
     GraphError
         For a layer without height and width, naming the nearest with them; where no gradient reaches the layer.
     ValueError
-        Where `top` is less than 1, several pictures are given, a class is held against none, or activations are not
-        finite.
+        Where `top` is less than 1, several pictures are given, a class is held against none, or activations are NaN or
+        infinite, naming the layer they come from.
+
+    Warns
+    -----
+    UserWarning
+        Where files among `others` were skipped since they are no pictures.
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more channels")
     if positive is None and negative is not None:
         raise ValueError(f"negative={negative!r} is held against no class; say positive too")
     place = spatial_layer(net, layer)
-    pictures, photo, name = _read(net, image)
-    logit: float | None = None
-    labels: tuple[str | None, ...] = (None, None)
-    if positive is None:
-        activations = values = net.activations(pictures, place)
-    else:
-        [found] = contributions(net, pictures, place, positive=positive, negative=negative)
-        values, activations = found.values, found.activations
-        logit = float(found.logits[0, found.positive[0]])
-        logit -= 0.0 if found.negative is None else float(found.logits[0, found.negative[0]])
-        labels = tuple(None if c is None else net.class_label(int(c[0])) for c in (found.positive, found.negative))
-    other_pictures, names = (pictures[:0], ()) if others is None else net.read_named(others)
-    other_activations = net.activations(other_pictures, place) if len(other_pictures) else activations[:0]
-    values, activations, other_activations = (_upright(net, part) for part in (values, activations, other_activations))
-    _check_finite(place, activations[0], name)
+    pictures, photo, name = _read(net, image, given)
+    [found] = contributions(net, pictures, place, positive=positive, negative=negative, given=given)
+    plus, minus = (
+        net.class_label(int(of[0])) if of is not None and len(of) else None for of in (found.positive, found.negative)
+    )
+    other_pictures, other_names, other_activations = _others(net, others, place, given, found.activations[:0])
+    values, activations = upright(net, found.values)[0], upright(net, found.activations)[0]
     return SemanticMap(
         network=net.name,
         layer=place.name,
         image=name,
-        **_ranked(values[0], top, labelled=positive is not None, both=negative is not None),
-        activations=activations[0],
-        positive=labels[0],
-        negative=labels[1],
-        logit=logit,
-        stride_px=_stride(pictures[0], activations[0]),
+        **_ranked(values, top, labelled=positive is not None, both=negative is not None),
+        activations=activations,
+        positive=plus,
+        negative=ALL_OTHERS if negative == OTHERS else minus,
+        logit=None if positive is None else float(found.scores[0]),
+        stride_px=(pictures.shape[1] / activations.shape[0], pictures.shape[2] / activations.shape[1]),
         picture=pictures[0],
         photo=photo,
-        others=names,
-        other_pictures=other_pictures,
-        other_activations=other_activations,
+        others=other_names,
+        other_pictures=other_pictures if other_names else pictures[:0],
+        other_activations=upright(net, other_activations),
         sprites=find(net.fingerprint(place), store=store),
     )
 
@@ -290,19 +293,39 @@ def spatial_layer(net: Network, layer: str | Layer) -> Layer:
     )
 
 
-def _read(net: Network, source: Any) -> tuple[np.ndarray, np.ndarray, str]:
+def upright(net: Network, grid: np.ndarray) -> np.ndarray:
+    """Turn ``(batch, time, frequency, channel)`` as the pictures of sounds lie, frequency first; leave all else."""
+    audio = net.input.audio
+    return np.swapaxes(grid, 1, 2) if audio is not None and audio.time_first else grid
+
+
+def _read(net: Network, source: Any, given: Given | None) -> tuple[np.ndarray, np.ndarray, str]:
     """Give one picture as the network sees it, as it is shown, and its name."""
     [single] = source if isinstance(source, list | tuple) and len(source) == 1 else [source]
-    if net.input.audio is None and isinstance(single, str | Path | Image.Image):
-        raw = image(single)
-        picture = net.read(raw)
-        return picture, _sharper(net, raw, picture[0]), names_of(single, 1)[0]
-    pictures, names = net.read_named(source)
-    if len(pictures) != 1:
+    raw = image(single) if net.input.audio is None and isinstance(single, str | Path | Image.Image) else single
+    batches = list(stream(net, raw, given=given, batch=2, progress=False))
+    n = sum(len(batch.names) for batch in batches)
+    if n != 1:
         hint = "; give one patch of the sound, net.patches(sound).values[0]" if net.input.audio is not None else ""
-        raise ValueError(f"{len(pictures)} pictures were given; a semantic map is of one{hint}")
-    raw = np.asarray(single) if net.input.audio is None else pictures
-    return pictures, _sharper(net, image(raw), pictures[0]) if raw.ndim == 3 else pictures[0], names[0]
+        raise ValueError(f"{n} pictures were given; a semantic map is of one{hint}")
+    [batch] = batches
+    is_photo = net.input.audio is None and getattr(raw, "ndim", 0) == 3
+    photo = _sharper(net, image(raw), batch.pictures[0]) if is_photo else batch.pictures[0]
+    return batch.pictures, photo, names_of(single, 1)[0] if raw is not single else batch.names[0]
+
+
+def _others(
+    net: Network, sources: Any, place: Layer, given: Given | None, none: np.ndarray
+) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """Give further pictures as the network sees them, their names, and what the layer answers."""
+    if sources is None:
+        return none, (), none
+    batches = list(stream(net, sources, given=given))
+    found = [
+        part.activations for b in batches for part in contributions(net, b.pictures, place, positive=None, given=given)
+    ]
+    pictures = np.concatenate([batch.pictures for batch in batches])
+    return pictures, tuple(name for batch in batches for name in batch.names), np.concatenate(found)
 
 
 def _sharper(net: Network, raw: np.ndarray, picture: np.ndarray) -> np.ndarray:
@@ -318,21 +341,6 @@ def _sharper(net: Network, raw: np.ndarray, picture: np.ndarray) -> np.ndarray:
     return image(raw, size if size != raw.shape[:2] else (size[0] - 1, size[1] - 1), crop=net.input.crop)
 
 
-def _upright(net: Network, grid: np.ndarray) -> np.ndarray:
-    """Turn ``(batch, time, frequency, channel)`` as the pictures of sounds lie: frequency first."""
-    audio = net.input.audio
-    return np.swapaxes(grid, 1, 2) if audio is not None and audio.time_first else grid
-
-
-def _check_finite(place: Layer, activations: np.ndarray, name: str) -> None:
-    bad = int((~np.isfinite(activations)).sum())
-    if bad:
-        raise ValueError(
-            f"{bad} of {activations.size} activations of {place.name!r} for {name} are NaN or infinite; expected "
-            "finite ones: look for broken weights, or a division or logarithm before the layer"
-        )
-
-
 def _ranked(values: np.ndarray, top: int, *, labelled: bool, both: bool) -> dict[str, np.ndarray]:
     key = np.abs(values) if both else values
     channels = np.argsort(-key, axis=-1, kind="stable")[..., :top]
@@ -345,7 +353,3 @@ def _ranked(values: np.ndarray, top: int, *, labelled: bool, both: bool) -> dict
         "overall": overall,
         "overall_scores": whole[overall],
     }
-
-
-def _stride(picture: np.ndarray, grid: np.ndarray) -> tuple[float, float]:
-    return picture.shape[0] / grid.shape[0], picture.shape[1] / grid.shape[1]

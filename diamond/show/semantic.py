@@ -136,13 +136,15 @@ def semantic_figure(found: SemanticMap, view: str = "heatmap") -> Figure:
     if view == "sprites" and found.sprites is None:
         raise ValueError(f"no store has sprites of {found.layer!r}; dc.spritemap(net, {found.layer!r}) renders them")
     n = len(found.overall)
-    columns = max(4, min(n, 10))
-    figure = Figure(figsize=(8.4, 4.15 * found.picture.shape[0] / found.picture.shape[1] + 2.2), layout="constrained")
-    ratios = (4.2 * found.picture.shape[0] / found.picture.shape[1], 1.9)
-    above, below = figure.subfigures(2, 1, height_ratios=ratios, squeeze=False)[:, 0]
+    columns = max(5, min(n, 10))
+    # Room for the photo, then for its title; the same below.
+    heights = 4.15 * found.picture.shape[0] / found.picture.shape[1] + 0.4, 2.0
+    figure = Figure(figsize=(8.4, sum(heights)), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     plain, covered = above.subplots(1, 2)
     photo = visible(found.photo)
-    grey = np.repeat(photo.mean(axis=-1, keepdims=True), 3, axis=-1)
+    # Grey and flat beneath the map: an orange cup would pass for a hot one.
+    grey = 0.25 + 0.62 * np.repeat(photo.mean(axis=-1, keepdims=True), 3, axis=-1)
     height, width = photo.shape[:2]
     plain.imshow(photo)
     plain.set_title(found.image, fontsize=9, loc="left")
