@@ -82,7 +82,7 @@ def given_tensors(given: Given | None, begin: int, n: int, total: int) -> dict[s
 
 
 def feeds_of(net: Network, entry: Node, pictures: Any, given: Mapping[str, Any]) -> dict[int, Any]:
-    """Give the values of all inputs, of as many rows, by node index, for `Graph.evaluate`: pictures are preprocessed, the rest is not."""
+    """Give the values of all inputs by node index, as many rows each: pictures are preprocessed, the rest is not."""
     feeds = {entry.index: net.preprocess(pictures)}
     for name, value in given.items():
         node = net.graph[name]
