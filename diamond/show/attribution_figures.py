@@ -14,9 +14,10 @@ from diamond.show.tints import colour_of, tint
 
 if TYPE_CHECKING:
     from diamond.attribution.ablated import Ablation
+    from diamond.attribution.described import Description
     from diamond.attribution.grouped import Groups
 
-__all__ = ["ablation_figure", "groups_figure"]
+__all__ = ["ablation_figure", "groups_figure", "words_figure"]
 
 MOST_PICTURES = 5
 
@@ -57,7 +58,12 @@ def groups_figure(found: Groups) -> Figure:
     for g, row in enumerate(panels):
         for panel in (row[0], *row[2:]):
             panel.axis("off")
-        row[0].imshow(_face(found, g), interpolation="lanczos")
+        face = _face(found, g)
+        if face is None:
+            words = "channels\n" + "\n".join(map(str, found.top_channels(g)))
+            row[0].text(0.5, 0.5, words, ha="center", va="center", fontsize=9, transform=row[0].transAxes)
+        else:
+            row[0].imshow(face, interpolation="lanczos")
         row[0].set_title(f"group {g + 1}", fontsize=9, color=np.array(colour_of(g)) / 255 * 0.85)
         row[1].barh([0], [found.effects[g]], 0.3, color=_shade(float(found.effects[g])))
         row[1].axvline(0, color="0.6", linewidth=0.8)
@@ -75,14 +81,39 @@ def groups_figure(found: Groups) -> Figure:
     return figure
 
 
-def _face(found: Groups, group: int) -> np.ndarray:
-    """The picture of a group: rendered, or the sprites of its top channels two by two."""
+def words_figure(described: Description) -> Figure:
+    """Draw a row a channel: its sprite, its sentence, and the classes it raises and lowers most."""
+    n = len(described)
+    figure = Figure(figsize=(9.5, 0.5 + 1.25 * n), layout="constrained")
+    _head(figure, described.title)
+    panels = figure.subplots(n, 3, squeeze=False, width_ratios=(1, 3.6, 2.6))
+    for (face, words, bars), told in zip(panels, described.channels, strict=True):
+        face.axis("off")
+        words.axis("off")
+        if described.sprites is not None and told.channel in described.sprites:
+            face.imshow(described.sprites[told.channel], interpolation="lanczos")
+        else:
+            face.text(0.5, 0.5, str(told.channel), ha="center", va="center", fontsize=14, transform=face.transAxes)
+        lines = "\n".join(textwrap.wrap(f"{told.channel}: {told.sentence}", 58))
+        words.text(0, 0.5, lines, va="center", fontsize=9, transform=words.transAxes)
+        shown = told.shown
+        places = np.arange(len(shown))[::-1]
+        bars.barh(places, [push for _, push in shown], 0.7, color=[_shade(push) for _, push in shown])
+        bars.set_yticks(places, [label[:26] for label, _ in shown], fontsize=7)
+        bars.axvline(0, color="0.6", linewidth=0.8)
+        bars.tick_params(axis="x", labelsize=7)
+        bars.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _face(found: Groups, group: int) -> np.ndarray | None:
+    """The picture of a group: rendered, or the sprites of its top channels two by two; None where there are none."""
     if found.rendered is not None:
         face: np.ndarray = found.rendered[group]
         return face
     channels = [c for c in found.top_channels(group) if found.sprites is not None and c in found.sprites]
     if found.sprites is None or not channels:
-        return np.broadcast_to(np.array(colour_of(group), np.uint8), (8, 8, 3))
+        return None
     px = found.sprites.tile_px
     face = np.full((2 * px, 2 * px, 3), 128, np.uint8)
     for at, channel in enumerate(channels[:4]):
