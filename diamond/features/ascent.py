@@ -100,8 +100,8 @@ class Workbench(NamedTuple):
     def of(cls, recipe: Recipe, state: tuple[Any, ...]) -> Workbench:
         """Make the optimiser of a recipe, for states of this shape."""
         variables = [keras.Variable(part) for part in state]
-        settings = {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.learning_rate}}
-        optimizer = keras.optimizers.get(settings)
+        config = {"learning_rate": recipe.learning_rate, **dict(recipe.optimizer_settings)}
+        optimizer = keras.optimizers.get({"class_name": recipe.optimizer, "config": config})
         optimizer.build(variables)
         # There is one replica. Summing over it registers a gradient for ever, and with it the graph of every renderer.
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs
