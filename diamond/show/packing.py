@@ -32,7 +32,7 @@ _ARRAYS = {
     "f4": "Float32Array",
 }
 SIDES_PX = (96, 80, 64, 56, 48, 40)
-SHEET_BYTES = 540_000
+SHEET_BYTES = 440_000
 QUALITY = 82
 
 

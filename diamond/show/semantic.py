@@ -27,6 +27,7 @@ MOST_OTHERS = 12
 OTHER_SIDES = (14, 10, 7)
 OTHER_VALUES = 240_000
 FINE_VALUES = 160_000
+MOST_VALUES = 840_000
 HEAT_PX = 336
 # A sprite's own subject is in its middle; a cell shows that.
 MIDDLE = 0.74
@@ -42,13 +43,18 @@ def semantic_page(found: SemanticMap) -> str:
     high, wide, top = found.channels.shape
     shown = min(len(found.others), MOST_OTHERS)
     fires = np.maximum(np.moveaxis(_shown(found, found.activations), -1, 0)[channels], 0)
-    elsewhere = np.maximum(found.other_activations[:shown][..., channels], 0).transpose(0, 3, 1, 2)
-    if found.picture.shape[-1] == 1:
-        elsewhere = elsewhere[:, :, ::-1]
-    peaks = elsewhere.max(axis=(2, 3)) if shown else np.zeros((0, len(channels)))
+    elsewhere = np.zeros((0, *fires.shape))
+    if shown:
+        elsewhere = np.maximum(np.moveaxis(found.other_activations[:shown][..., channels], -1, 1), 0)
+        elsewhere = elsewhere[:, :, ::-1] if found.picture.shape[-1] == 1 else elsewhere
+    peaks = elsewhere.max(axis=(2, 3))
     reach = np.maximum(fires.max(axis=(1, 2)), peaks.max(axis=0, initial=0.0))
     reach = np.where(reach > 0, reach, 1.0)
-    small = _pooled(elsewhere, len(channels)) if shown else elsewhere
+    small = _pooled(elsewhere, OTHER_SIDES, OTHER_VALUES)
+    # Of more than fits, neighbouring cells are joined; where each channel fires most is told exactly.
+    packed = _pooled(fires[None], (max(high, wide), 28, 14), MOST_VALUES)[0]
+    strongest = fires.reshape(len(channels), -1).max(axis=1)
+    above = (fires > 0) & (fires >= strongest[:, None, None] / 2)
     data = {
         "high": high,
         "wide": wide,
@@ -69,11 +75,15 @@ def semantic_page(found: SemanticMap) -> str:
         "overall": overall.tolist(),
         "overallScores": [float(score) for score in found.overall_scores],
         "reach": [float(f"{value:.5g}") for value in reach],
-        "fires": pack_shades(fires / reach[:, None, None], 8 if fires.size <= FINE_VALUES else 4),
+        "fires": pack_shades(packed / reach[:, None, None], 8 if packed.size <= FINE_VALUES else 4),
+        "grid": list(packed.shape[1:]),
+        "peaks": pack(fires.reshape(len(channels), -1).argmax(axis=1).astype(np.uint32)),
+        "strongest": [float(f"{value:.5g}") for value in strongest],
+        "above": above.sum(axis=(1, 2)).tolist(),
         "others": {
             "grid": list(small.shape[2:]),
             "peaks": pack_measured(peaks),
-            "fires": pack_shades(small / reach[:, None, None] if shown else small, 4),
+            "fires": pack_shades(small / reach[:, None, None], 4),
         },
     }
     return page(
@@ -209,9 +219,10 @@ def _shown(found: SemanticMap, grid: np.ndarray) -> np.ndarray:
     return grid[::-1] if found.picture.shape[-1] == 1 else grid
 
 
-def _pooled(fires: np.ndarray, channels: int) -> np.ndarray:
+def _pooled(fires: np.ndarray, sides: Sequence[int], most: int) -> np.ndarray:
     """Take the highest of neighbouring cells, ``(image, channel, high, wide)``, until all together are few enough."""
-    side = next((s for s in OTHER_SIDES if len(fires) * channels * s * s <= OTHER_VALUES), OTHER_SIDES[-1])
+    pictures, channels, *grid = fires.shape
+    side = next((s for s in sides if pictures * channels * min(s, grid[0]) * min(s, grid[1]) <= most), sides[-1])
     for axis in (2, 3):
         n = fires.shape[axis]
         if n > side:

@@ -22,7 +22,7 @@
     return packed.bits === 8 ? (i) => bytes[i] / 255 : (i) => (bytes[i >> 1] >> 4 * (i & 1) & 15) / 15;
   }
   const cells = unpack(data.cells), scores = unpack(data.scores), heat = unpack(data.heat), fires = shades(data.fires);
-  const elsewhere = shades(data.others.fires), peaks = unpack(data.others.peaks);
+  const elsewhere = shades(data.others.fires), peaks = unpack(data.others.peaks), mostAt = unpack(data.peaks);
   const most = scores.reduce((a, b) => Math.max(a, Math.abs(b)), 1);
   const mostOverall = data.overallScores.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30);
   const mostHeat = heat.reduce((a, b) => Math.max(a, Math.abs(b)), 1);
@@ -37,7 +37,7 @@
   function deal(card, channel, score, full) {
     const place = tiles[channel], share = Math.min(1, Math.abs(score) / full);
     card.channel = channel;
-    if (card.drawn !== channel) { card.drawn = channel; light(card.lit, own(channel), high, wide, 96); }
+    if (card.drawn !== channel) { card.drawn = channel; light(card.lit, own(channel), ...data.grid, 96); }
     card.tile.classList.toggle("drawn", place >= 0);
     card.tile.textContent = place >= 0 ? "" : names[channel];
     if (place >= 0) card.tile.style.backgroundPosition = 100 * (place % sheet[0]) / Math.max(sheet[0] - 1, 1) + "% "
@@ -74,7 +74,7 @@
   function reading(i) {
     const value = heat[i] * data.heat.step;
     const words = logits ? signed(value) + " logits" + side(value) : "length of its activations " + plain(value);
-    return chosen < 0 ? words : words + "; channel " + names[chosen] + " " + plain(fires(chosen * high * wide + i) * data.reach[chosen]);
+    return chosen < 0 ? words : words + "; channel " + names[chosen] + " " + plain(at(chosen, i) * data.reach[chosen]);
   }
   function side(value) {
     return data.both ? ", for " + (value >= 0 ? data.positive : data.negative) : value < 0 ? ", against" : "";
@@ -170,8 +170,12 @@
     }
     return out;
   }
+  function at(channel, i) {
+    const [h, w] = data.grid, row = Math.floor(i / wide), column = i % wide;
+    return fires(channel * h * w + Math.floor((row + .5) * h / high) * w + Math.floor((column + .5) * w / wide));
+  }
   function own(channel) {
-    const n = high * wide, values = new Float32Array(n);
+    const n = data.grid[0] * data.grid[1], values = new Float32Array(n);
     for (let i = 0; i < n; i++) values[i] = fires(channel * n + i);
     return values;
   }
@@ -191,13 +195,12 @@
     hint.hidden = chosen >= 0;
     if (cell >= 0) about.textContent = reading(cell);
     if (chosen < 0) { if (root.dataset.view === "channel") look("heat"); return; }
-    const here = own(chosen), strongest = Math.max(...here), peak = here.indexOf(strongest), reach = data.reach[chosen];
-    const count = here.filter((value) => value > 0 && value >= strongest / 2).length;
-    light(find(".spot"), here, high, wide, 224);
+    const reach = data.reach[chosen], strongest = data.strongest[chosen], count = data.above[chosen];
+    light(find(".spot"), own(chosen), ...data.grid, 224);
     const label = "Channel " + names[chosen];
     find("[data-channel]").textContent = channelView.querySelector("span").textContent = label;
     find("[data-fires]").textContent = strongest === 0 ? "silent in this picture"
-      : "most at " + where(peak).toLowerCase() + " (" + plain(strongest * reach) + "); above half of that in " + count + (count === 1 ? " cell" : " cells");
+      : "most at " + where(mostAt[chosen]).toLowerCase() + " (" + plain(strongest) + "); above half of that in " + count + (count === 1 ? " cell" : " cells");
     find("[data-reach]").textContent = plain(reach) + ", activation of " + label.toLowerCase();
     const grid = data.others.grid, size = grid[0] * grid[1];
     others.forEach((item, k) => {
