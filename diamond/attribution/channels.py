@@ -27,6 +27,7 @@ from diamond.attribution.ranking import AttributionByLayer, ChannelAttribution
 from diamond.attribution.streams import stream
 from diamond.attribution.targets import ALL_OTHERS, OTHERS, Target, ask, class_labels
 from modelzoo import Layer, Network
+from modelzoo.fingerprint import fingerprints
 from spritemaps import Spritemap, Store, find
 
 __all__ = ["AttributionByLayer", "ChannelAttribution", "channel_attribution"]
@@ -164,6 +165,8 @@ def channel_attribution(
         names += batch.names
         kept.extend(batch.pictures[: MOST_SHOWN - len(kept)].copy())
     against = class_labels(net, np.concatenate(minus))
+    # The weights are hashed once for all layers.
+    prints = fingerprints(net.graph, net.card.input, [net.node(place) for place in places])
     rows = []
     for place, of, changed in zip(places, values, changes, strict=True):
         every = np.concatenate(of)
@@ -185,7 +188,10 @@ def channel_attribution(
             changes=np.concatenate(changed) if changed else None,
             skipped=reading.skipped,
         )
-        rows.append(_with_sprites(net, place, found, store, render, progress))
+        sprites = find(prints[net.node(place).index], store=store)
+        if sprites is None and render:
+            sprites = _rendered(net, place, found, store, progress)
+        rows.append(replace(found, sprites=sprites))
     return rows[0] if single else AttributionByLayer(tuple(rows))
 
 
@@ -204,18 +210,11 @@ def _rows_of(given: Given | None, sources: np.ndarray, count: int | None) -> dic
     return found
 
 
-def _with_sprites(
-    net: Network,
-    place: Layer,
-    found: ChannelAttribution,
-    store: Store | str | Path | None,
-    render: bool,
-    progress: bool,
-) -> ChannelAttribution:
-    sprites: Spritemap | None = find(net.fingerprint(place), store=store)
-    if sprites is None and render:
-        from diamond.pregenerate.one_layer import spritemap
+def _rendered(
+    net: Network, place: Layer, found: ChannelAttribution, store: Store | str | Path | None, progress: bool
+) -> Spritemap:
+    """Render the sprites of the channels that are shown, and of no others."""
+    from diamond.pregenerate.one_layer import spritemap
 
-        shown = sorted({*found.channels.tolist(), *found.opposed.tolist()})
-        sprites = spritemap(net, place, channels=shown, store=store, progress=progress)
-    return replace(found, sprites=sprites)
+    shown = sorted({*found.channels.tolist(), *found.opposed.tolist()})
+    return spritemap(net, place, channels=shown, store=store, progress=progress)

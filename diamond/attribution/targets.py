@@ -95,7 +95,9 @@ def encode(net: Network, target: Target) -> int:
     rank = _RANK.fullmatch(target) if isinstance(target, str) else None
     if rank is None:
         return net.class_index(target)
-    return -1 - net.class_index(int(rank.group(1)) - 1)
+    place = int(rank.group(1)) - 1
+    # Asked for in every batch: the names are gone through only for the error.
+    return -1 - (place if place < net.output_size else net.class_index(place))
 
 
 def choose(code: Any, logits: Any) -> Any:

@@ -294,3 +294,49 @@ def test_contributions_of_one_layer_keep_its_shape():
     assert (first.values.shape, second.values.shape) == ((16, 6, 4, 6), (1, 6, 4, 6))
     assert first.activations.shape == first.values.shape
     assert first.negative is None
+
+
+@pytest.mark.parametrize("method", ["gradient", "path"])
+@pytest.mark.parametrize("place", [(0, 0), (4, 8), (5, 1), (2, 9)])
+@pytest.mark.parametrize("channel", [0, 2])
+def test_one_channel_at_one_place_that_decides_the_class_comes_first(method, place, channel):
+    """The class is the highest value of one colour, on a picture of 6 x 10 px; all else is loud in other colours."""
+    image = keras.Input((6, 10, 3), name="image")
+    x = layers.Conv2D(3, 1, name="colours", activation="relu", use_bias=False)(image)
+    logits = layers.Dense(2, name="logits", use_bias=False)(layers.GlobalMaxPooling2D()(x))
+    kernel = np.zeros((3, 2))
+    kernel[channel, 1] = 5.0
+    model = tiny.constant(
+        keras.Model(image, logits, name="planted"), {"colours/kernel": np.eye(3), "logits/kernel": kernel}
+    )
+    net = dc.load(model, input=(0, 1))
+    shown = np.random.default_rng(1).uniform(0.5, 1.0, (3, 6, 10, 3)).astype(np.float32)
+    shown[..., channel] = 0.1
+    shown[1][place] = np.eye(3)[channel]
+    found = dc.channel_attribution(net, shown, "colours", positive=1, method=method, top=3)
+    assert found.channels[0] == channel
+    np.testing.assert_allclose(found.per_image[1], [5.0, 0.0, 0.0], atol=1e-5)
+    heatmap = dc.spatial_attribution(net, shown[1], "colours", positive=1, method=method).heatmap
+    assert heatmap.shape == (6, 10)
+    assert np.argwhere(heatmap > 1e-5).tolist() == [list(place)]
+
+
+def test_the_frozen_part_of_a_transferred_network_has_its_sprites_and_the_new_layer_none():
+    lite = dc.load("EfficientNetLite0")
+    trunk = lite.model.get_layer("block4_add").output
+    keras.utils.set_random_seed(0)
+    x = layers.Conv2D(8, 1, activation="relu", name="new")(trunk)
+    x = layers.Dense(2, activation="softmax", name="answer")(layers.GlobalAveragePooling2D()(x))
+    net = dc.load(keras.Model(lite.model.inputs, x, name="transferred"), input=lite.input)
+    found = dc.channel_attribution(net, pictures(1, (224, 224)), ["block4_add", "new"], top=2)
+    assert found["block4_add"].sprites is not None
+    assert found["new"].sprites is None
+    assert 'dc.spritemap(net, "new")' in found._page()
+
+
+def test_sprites_that_no_store_has_are_rendered_on_demand_for_the_channels_shown():
+    net, shown = dc.load(tiny.linear_tail(), input=(0, 1)), pictures(2)
+    found = dc.channel_attribution(net, shown, "features", top=1, negative="top2", render=True, progress=False)
+    assert sorted(found.sprites) == sorted({*found.channels.tolist(), *found.opposed.tolist()})
+    assert "No store has sprites" not in found._page()
+    assert dc.channel_attribution(net, shown, "features", top=2).sprites is None
