@@ -9,10 +9,12 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
     __name__,
     submod_attrs={
         "attribution.ablated": ["Ablation"],
-        "attribution.channels": ["ChannelAttribution", "channel_attribution"],
+        "attribution.channels": ["AttributionByLayer", "ChannelAttribution", "channel_attribution"],
         "attribution.semantic": ["SemanticMap", "semantic_map"],
         "attribution.described": ["ChannelWords", "Description"],
         "attribution.faithfulness": ["ablate"],
+        "attribution.flow": ["flow"],
+        "attribution.flowed": ["Flow"],
         "attribution.grouped": ["Groups"],
         "attribution.groups": ["groups"],
         "attribution.spatial": ["SpatialAttribution", "spatial_attribution"],

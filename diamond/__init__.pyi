@@ -7,11 +7,14 @@ from modelzoo import load_sound as load_sound
 from modelzoo import models as models
 
 from .attribution.ablated import Ablation as Ablation
+from .attribution.channels import AttributionByLayer as AttributionByLayer
 from .attribution.channels import ChannelAttribution as ChannelAttribution
 from .attribution.channels import channel_attribution as channel_attribution
 from .attribution.described import ChannelWords as ChannelWords
 from .attribution.described import Description as Description
 from .attribution.faithfulness import ablate as ablate
+from .attribution.flow import flow as flow
+from .attribution.flowed import Flow as Flow
 from .attribution.grouped import Groups as Groups
 from .attribution.groups import groups as groups
 from .attribution.semantic import SemanticMap as SemanticMap

@@ -19,10 +19,11 @@ __all__ = ["ChannelWords", "Description", "Pushed", "plural"]
 NAMED = 3
 MOSTLY = 0.7
 # Kinds that are many already, or have no plural.
-MANY = tuple(
-    "armor attire bedclothes brass cattle clothing crockery cutlery fish food footwear fruit furnishing furniture game "
-    "grain handwear headdress hosiery jewelry media neckwear nightwear outerwear paper produce seed sheep swine tableware "
-    "transport ware goods".split()
+MANY: tuple[str, ...] = (
+    *("armor", "attire", "bedclothes", "brass", "cattle", "clothing", "crockery", "cutlery", "fish"),
+    *("food", "footwear", "fruit", "furnishing", "furniture", "game", "grain", "handwear", "headdress"),
+    *("hosiery", "jewelry", "media", "neckwear", "nightwear", "outerwear", "paper", "produce", "seed"),
+    *("sheep", "swine", "tableware", "transport", "ware", "goods"),
 )
 IRREGULAR = {"wolf": "wolves", "knife": "knives", "loaf of bread": "loaves of bread", "fox": "foxes", "goose": "geese"}
 
