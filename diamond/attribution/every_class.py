@@ -14,13 +14,14 @@ that differ from run to run, and its local response normalisation none: both are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from diamond.attribution.tail import BATCH, gradients, over_space
+from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input
+from diamond.attribution.tail import BATCH, gradients, over_space, rows_of
 from modelzoo import GraphError, Layer, Network
 from modelzoo.graph import Node
 
@@ -28,7 +29,13 @@ __all__ = ["effects_on_classes"]
 
 
 def effects_on_classes(
-    net: Network, pictures: np.ndarray, layer: Layer, activations: np.ndarray, channels: np.ndarray, classes: int
+    net: Network,
+    pictures: np.ndarray,
+    layer: Layer,
+    activations: np.ndarray,
+    channels: np.ndarray,
+    classes: int,
+    given: Given | None = None,
 ) -> np.ndarray:
     """Give gradient times activation of channels for each class.
 
@@ -44,6 +51,8 @@ def effects_on_classes(
         ``(k,)`` channel numbers.
     classes
         How many the network has.
+    given
+        Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
 
     Returns
     -------
@@ -56,16 +65,12 @@ def effects_on_classes(
         Where the layer is not on the way to the class scores, and where an operation after it has no second derivative.
     """
     if classes <= len(channels):
-        every = [
-            np.concatenate(
-                [over_space(p.activations * p.gradients) for p in gradients(net, pictures, layer, positive=c)]
-            )
-            for c in range(classes)
-        ]
+        each = (gradients(net, pictures, layer, positive=c, given=given) for c in range(classes))
+        every = [np.concatenate([over_space(p.activations * p.gradients) for p in parts]) for parts in each]
         found: np.ndarray = np.stack(every).mean(axis=1).T[channels]
         return found
-    node = net.node(layer)
-    compute = net.compiled(("every class", node.address), lambda: _along(net, node))
+    node, entry = net.node(layer), picture_input(net, given)
+    compute = net.compiled(("every class", entry.address, node.address), lambda: _along(net, node, entry))
     effects = np.zeros((len(channels), classes), np.float64)
     pairs = [(i, unit) for unit in range(len(channels)) for i in range(len(pictures))]
     for begin in range(0, len(pairs), BATCH):
@@ -75,19 +80,22 @@ def effects_on_classes(
         along = np.zeros_like(activations[rows])
         for at, (row, unit) in enumerate(zip(rows, units, strict=True)):
             along[at, ..., channels[unit]] = activations[row, ..., channels[unit]]
-        given = compute(tf.constant(pictures[rows]), tf.constant(activations[rows]), tf.constant(along)).numpy()
-        np.add.at(effects, units[:asked], given[:asked])
+        others = given_tensors(rows_of(given, rows), 0, BATCH, BATCH)
+        pushed = compute(
+            tf.constant(pictures[rows]), others, tf.constant(activations[rows]), tf.constant(along)
+        ).numpy()
+        np.add.at(effects, units[:asked], pushed[:asked])
     return effects / len(pictures)
 
 
-def _along(net: Network, node: Node) -> Callable[..., Any]:
-    def compute(pictures: Any, activations: Any, along: Any) -> Any:
+def _along(net: Network, node: Node, entry: Node) -> Callable[..., Any]:
+    def compute(pictures: Any, given: Mapping[str, Any], activations: Any, along: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(activations)
-                feeds = {node.index: activations}
-                scores = net.forward(pictures, [net.logits_node], feeds=feeds, replace=_twice_differentiable)[0]
-                logits = tf.reshape(scores, [tf.shape(scores)[0], -1])
+                feeds = {**feeds_of(net, entry, pictures, given), node.index: activations}
+                [scores] = net.graph.evaluate(feeds, [net.logits_node], replace=_twice_differentiable)
+                logits = tf.reshape(tf.cast(scores, tf.float32), [tf.shape(scores)[0], -1])
             weights = tf.zeros_like(logits)
             outer.watch(weights)
             slopes = inner.gradient(logits, activations, output_gradients=weights)

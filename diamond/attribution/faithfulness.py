@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from diamond.attribution.ablated import Ablation
-from diamond.attribution.tail import Gradient, gradients, labels_of, scores_from
+from diamond.attribution.feeding import Given
+from diamond.attribution.tail import Gradient, gradients, logits_from, rows_of
 from diamond.attribution.targets import Target
 from modelzoo import GraphError, Layer, Network
 from spritemaps import Store, find
@@ -57,6 +58,7 @@ def ablate(
     positive: Target = "top1",
     negative: Target | None = None,
     top: int = 20,
+    given: Given | None = None,
     store: Store | str | Path | None = None,
 ) -> Ablation:
     """Remove channels, cells or groups one at a time and see what the class score loses.
@@ -82,6 +84,8 @@ def ablate(
         with nothing removed, and stays.
     top
         How many units where none are named.
+    given
+        Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
     store
         Where to look first for the layer's spritemap.
 
@@ -110,8 +114,8 @@ def ablate(
         raise ValueError(f"{' and '.join(asked)} were given; expected one of them a call")
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
     pictures, names = net.read_named(images)
-    parts = list(gradients(net, pictures, place, positive=positive, negative=negative))
-    whole = _joined(parts)
+    whole = Gradient.joined(list(gradients(net, pictures, place, positive=positive, negative=negative, given=given)))
+    plus, minus = whole.classes_in_words(net)
     removal: _Removal
     if groups is not None:
         removal = _Groups.of(groups, whole, place, len(pictures), fill)
@@ -119,7 +123,7 @@ def ablate(
         removal = _Cells.of(cells, whole, place, fill, top)
     else:
         removal = _Channels.of(channels, whole, place, fill, top)
-    estimates, truths = _both(net, pictures, place, whole, removal)
+    estimates, truths = _both(net, pictures, place, whole, removal, given)
     means = estimates.mean(axis=0)
     named = cells not in (None, "top") or channels is not None or groups is not None
     order = np.arange(len(means)) if named else np.argsort(-means, kind="stable")
@@ -134,8 +138,8 @@ def ablate(
         per_image_estimates=estimates[:, order],
         per_image_truths=truths[:, order],
         fill=fill,
-        positive=labels_of(net, whole.positive),
-        negative=() if whole.negative is None else labels_of(net, whole.negative),
+        positive=plus,
+        negative=minus,
         logits=whole.scores,
         pictures=pictures,
         sprites=find(net.fingerprint(place), store=store) if removal.kind == "channel" else None,
@@ -143,19 +147,19 @@ def ablate(
 
 
 def _both(
-    net: Network, pictures: np.ndarray, layer: Layer, whole: Gradient, removal: _Removal
+    net: Network, pictures: np.ndarray, layer: Layer, whole: Gradient, removal: _Removal, given: Given | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give estimates and truths, each ``(image, unit)``."""
     n = len(removal.units)
     estimates, truths = np.zeros((len(pictures), n), np.float32), np.zeros((len(pictures), n), np.float32)
     pairs = [(i, unit) for i in range(len(pictures)) for unit in range(n)]
+    scores = whole.scores
     for begin in range(0, len(pairs), HELD):
         rows, units = np.array(pairs[begin : begin + HELD]).T
         removed = np.stack([removal.part(i, unit) for i, unit in zip(rows, units, strict=True)])
         estimates[rows, units] = (whole.gradients[rows] * removed).reshape(len(rows), -1).sum(axis=1)
-        against = None if whole.negative is None else whole.negative[rows]
-        left = scores_from(net, pictures[rows], layer, whole.activations[rows] - removed, whole.positive[rows], against)
-        truths[rows, units] = whole.scores[rows] - left
+        left = logits_from(net, pictures[rows], layer, whole.activations[rows] - removed, rows_of(given, rows))
+        truths[rows, units] = scores[rows] - whole.score_of(left, rows)
     return estimates, truths
 
 
@@ -253,11 +257,3 @@ def _mean(activations: np.ndarray, fill: str) -> np.ndarray | float:
 def _largest(estimates: np.ndarray, top: int) -> np.ndarray:
     """Units that matter most, either way, in the mean over the pictures: of ``(image, unit)``."""
     return np.argsort(-np.abs(estimates).mean(axis=0), kind="stable")[:top]
-
-
-def _joined(parts: Sequence[Gradient]) -> Gradient:
-    def join(name: str) -> np.ndarray:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    negative = None if parts[0].negative is None else join("negative")
-    return Gradient(join("activations"), join("gradients"), join("logits"), join("positive"), negative)

@@ -20,7 +20,7 @@ hidden layers by the same product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,9 +28,10 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
+from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input
 from diamond.attribution.flowed import Flow
 from diamond.attribution.groups import factorise
-from diamond.attribution.tail import Gradient, gradients, labels_of, over_space
+from diamond.attribution.tail import Gradient, gradients, over_space, rows_of
 from diamond.attribution.targets import Target
 from modelzoo import GraphError, Layer, Network
 from modelzoo.graph import Node
@@ -52,6 +53,7 @@ def flow(
     by: Literal["channels", "groups"] = "channels",
     k: int = 5,
     seed: int = 0,
+    given: Given | None = None,
     store: Store | str | Path | None = None,
 ) -> Flow:
     """Find how the top channels or the groups of some layers carry to each other and to a class.
@@ -74,6 +76,8 @@ def flow(
         the activation; where a layer is below zero there is no group.
     k, seed
         How many groups, and the seed they are found by.
+    given
+        Values of the network's other inputs by address, ``(1, ...)``, where it has several.
     store
         Where to look first for spritemaps.
 
@@ -99,16 +103,18 @@ def flow(
     pictures, names = net.read_named(image)
     if len(pictures) != 1:
         raise ValueError(f"{len(pictures)} pictures were given; a flow is of one")
-    parts = [next(gradients(net, pictures, place, positive=positive, negative=negative)) for place in places]
+    parts = [
+        next(gradients(net, pictures, place, positive=positive, negative=negative, given=given)) for place in places
+    ]
     columns = [
         _channels(part, top) if by == "channels" else _groups(part, place, k, seed)
         for part, place in zip(parts, places, strict=True)
     ]
     links = tuple(
-        _links(net, pictures, (places[i], places[i + 1]), (parts[i], parts[i + 1]), (columns[i], columns[i + 1]))
+        _links(net, pictures, (places[i], places[i + 1]), (parts[i], parts[i + 1]), (columns[i], columns[i + 1]), given)
         for i in range(len(places) - 1)
     )
-    last = parts[-1]
+    plus, minus = parts[-1].classes_in_words(net)
     return Flow(
         network=net.name,
         image=names[0],
@@ -119,9 +125,9 @@ def flow(
         totals=np.array([float((part.gradients * part.activations).sum()) for part in parts]),
         links=links,
         maps=tuple(column.maps for column in columns),
-        positive=labels_of(net, last.positive)[0],
-        negative=None if last.negative is None else labels_of(net, last.negative)[0],
-        logit=float(last.scores[0]),
+        positive=plus[0],
+        negative=minus[0] if minus else None,
+        logit=float(parts[-1].scores[0]),
         picture=pictures[0],
         sprites=tuple(find(net.fingerprint(place), store=store) for place in places),
     )
@@ -171,28 +177,33 @@ def _links(
     layers: tuple[Layer, Layer],
     parts: tuple[Gradient, Gradient],
     columns: tuple[_Column, _Column],
+    given: Given | None,
 ) -> np.ndarray:
     """What of each later unit's contribution each earlier unit carried: ``(earlier, later)``."""
     earlier, later = net.node(layers[0]), net.node(layers[1])
-    carried = net.compiled(("carried", earlier.address, later.address), lambda: _carried(net, earlier, later))
+    entry = picture_input(net, given)
+    key = ("carried", entry.address, earlier.address, later.address)
+    carried = net.compiled(key, lambda: _carried(net, earlier, later, entry))
     n = len(columns[1].units)
     # One row a later unit: its share of each value, weighted with the value's gradient.
     asked = np.moveaxis(parts[1].gradients[0][..., None] * columns[1].shares, -1, 0)
-    rows = [np.repeat(values, n, axis=0) for values in (pictures, parts[0].activations)]
-    given = carried(*(tf.constant(values, tf.float32) for values in (*rows, asked))).numpy()
+    others = given_tensors(rows_of(given, np.zeros(n, np.int64)), 0, n, n)
+    rows = [tf.constant(np.repeat(values, n, axis=0)) for values in (pictures, parts[0].activations)]
+    found = carried(rows[0], others, rows[1], tf.constant(asked, tf.float32)).numpy()
     shares = columns[0].shares
     # A channel's share is the same at every place, so that places can be summed first.
     split: np.ndarray = (
-        (over_space(given) @ shares).T if shares.ndim == 2 else np.einsum("vhwc,hwcu->uv", given, shares)
+        (over_space(found) @ shares).T if shares.ndim == 2 else np.einsum("vhwc,hwcu->uv", found, shares)
     )
     return split
 
 
-def _carried(net: Network, earlier: Node, later: Node) -> Callable[..., Any]:
-    def compute(pictures: Any, activations: Any, asked: Any) -> Any:
+def _carried(net: Network, earlier: Node, later: Node, entry: Node) -> Callable[..., Any]:
+    def compute(pictures: Any, given: Mapping[str, Any], activations: Any, asked: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(activations)
-            values = net.forward(pictures, [later], feeds={earlier.index: activations})[0]
+            feeds = {**feeds_of(net, entry, pictures, given), earlier.index: activations}
+            [values] = net.graph.evaluate(feeds, [later])
             contribution = tf.reduce_sum(values * asked)
         slopes = tape.gradient(contribution, activations)
         if slopes is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diamond.attribution.tail import in_words
+from diamond.attribution.targets import in_words
 from spritemaps import Spritemap
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 
+from diamond.attribution.feeding import Given
 from diamond.attribution.grouped import Groups
-from diamond.attribution.tail import gradients, labels_of, over_space
+from diamond.attribution.tail import Gradient, gradients, over_space
 from diamond.attribution.targets import Target
 from modelzoo import GraphError, Layer, Network
 from spritemaps import Store, find
@@ -78,6 +79,7 @@ def groups(
     seed: int = 0,
     sprites: bool = False,
     recipe: Any = None,
+    given: Given | None = None,
     store: Store | str | Path | None = None,
 ) -> Groups:
     """Find groups of channels that fire together, their places and their effect on a class.
@@ -102,6 +104,8 @@ def groups(
         the sprites of its top channels, where a store has them.
     recipe
         How to render, as `dc.render` takes it.
+    given
+        Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
     store
         Where to look first for the layer's spritemap.
 
@@ -123,15 +127,13 @@ def groups(
     if not place.is_spatial:
         raise GraphError(f"{place.name!r} has the shape {place.output_shape}: no height and width to have groups in")
     pictures, names = net.read_named(images)
-    parts = list(gradients(net, pictures, place, positive=positive, negative=negative))
-    activations = np.concatenate([part.activations for part in parts])
-    found = factorise(activations, k, layer=place.name, seed=seed)
-    slopes = np.concatenate([part.gradients for part in parts])
+    whole = Gradient.joined(list(gradients(net, pictures, place, positive=positive, negative=negative, given=given)))
+    found = factorise(whole.activations, k, layer=place.name, seed=seed)
     # Sum over places of map x (factor . gradient): what the score owes the group's part of the activations.
-    effects = over_space(found.maps * (slopes @ found.factors.T))
+    effects = over_space(found.maps * (whole.gradients @ found.factors.T))
     order = np.argsort(-effects.mean(axis=0), kind="stable")
     factors = found.factors[order]
-    against = [part.negative for part in parts if part.negative is not None]
+    plus, minus = whole.classes_in_words(net)
     return Groups(
         network=net.name,
         layer=place.name,
@@ -140,12 +142,12 @@ def groups(
         factors=factors,
         effects=effects.mean(axis=0)[order],
         per_image=effects[:, order],
-        totals=over_space(activations * slopes).sum(axis=1),
+        totals=over_space(whole.activations * whole.gradients).sum(axis=1),
         explained=found.explained,
         clipped=found.clipped,
-        positive=labels_of(net, np.concatenate([part.positive for part in parts])),
-        negative=labels_of(net, np.concatenate(against)) if against else (),
-        logits=np.concatenate([part.scores for part in parts]),
+        positive=plus,
+        negative=minus,
+        logits=whole.scores,
         pictures=pictures,
         sprites=find(net.fingerprint(place), store=store),
         rendered=_rendered(net, place, factors, recipe, seed) if sprites else None,

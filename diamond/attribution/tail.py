@@ -1,11 +1,11 @@
 """The rest of a network after a layer: run on from changed activations, and gone through backwards.
 
     >>> part = next(gradients(net, pictures, "block9_add"))
-    >>> scores_from(net, pictures, "block9_add", part.activations * 0.0, part.positive)      # without the whole layer
+    >>> logits_from(net, pictures, "block9_add", part.activations * 0.0)                 # without the whole layer
 
 `diamond.attribution.linear` estimates what a layer's values do from one gradient. What asks for the truth, or for a
 share of a value, needs the two things apart: the *gradients* themselves, also where an activation is zero, and the
-*scores from* activations that were changed by hand.
+*logits from* activations that were changed by hand.
 
 Going on from changed activations takes many rows, an ablation and a picture each: they go through one compilation a
 layer, a short batch filled up with copies of its first row, whose results are dropped.
@@ -13,21 +13,23 @@ layer, a short batch filled up with copies of its first row, whose results are d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from diamond.attribution.targets import Target, choose, encode
+from diamond.attribution.broken import what_broke
+from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input
+from diamond.attribution.linear import codes
+from diamond.attribution.targets import ALL_OTHERS, Question, Target, ask, choose, class_labels, score
 from modelzoo import GraphError, Layer, Network
 from modelzoo.graph import Node
 
-__all__ = ["Gradient", "gradients", "in_words", "labels_of", "logits_from", "over_space", "score_of", "scores_from"]
+__all__ = ["Gradient", "gradients", "logits_from", "over_space", "rows_of"]
 
 BATCH = 16
-MOST_CLASSES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,9 @@ class Gradient:
     logits
         ``(batch, class)``.
     positive, negative
-        ``(batch,)`` class indices; `negative` is None where no class was taken away.
+        ``(batch,)`` class indices; `negative` is None where no single class was taken away.
+    others
+        Whether all other classes were taken away.
     """
 
     activations: np.ndarray
@@ -49,11 +53,42 @@ class Gradient:
     logits: np.ndarray
     positive: np.ndarray
     negative: np.ndarray | None
+    others: bool = False
+
+    @classmethod
+    def joined(cls, parts: Sequence[Gradient]) -> Gradient:
+        """Put batches together."""
+
+        def join(name: str) -> np.ndarray:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        negative = None if parts[0].negative is None else join("negative")
+        return cls(
+            activations=join("activations"),
+            gradients=join("gradients"),
+            logits=join("logits"),
+            positive=join("positive"),
+            negative=negative,
+            others=parts[0].others,
+        )
 
     @property
     def scores(self) -> np.ndarray:
-        """``(batch,)`` the logit, or the difference of two."""
-        return score_of(self.logits, self.positive, self.negative)
+        """``(batch,)`` the logit, the difference of two, or the log odds against all others."""
+        return self.score_of(self.logits, np.arange(len(self.logits)))
+
+    def score_of(self, logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Give the score that other logits, ``(n, class)``, mean for the questions about `rows`, ``(n,)``."""
+        against = self.positive if self.negative is None else self.negative
+        weight = 0.0 if self.negative is None else 1.0
+        found: np.ndarray = score(logits, self.positive[rows], against[rows], weight, others=self.others).numpy()
+        return found
+
+    def classes_in_words(self, net: Network) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Name each picture's class, and the class held against it; none of the second where there is none."""
+        if self.others:
+            return class_labels(net, self.positive), (ALL_OTHERS,) * len(self.positive)
+        return class_labels(net, self.positive), () if self.negative is None else class_labels(net, self.negative)
 
 
 def gradients(
@@ -63,12 +98,13 @@ def gradients(
     *,
     positive: Target = "top1",
     negative: Target | None = None,
+    given: Given | None = None,
 ) -> Iterator[Gradient]:
     """Compute activations and gradients, a batch of pictures at a time.
 
     Parameters
     ----------
-    net, layer, positive, negative
+    net, layer, positive, negative, given
         As in `diamond.attribution.linear.contributions`.
     pictures
         ``(n, height, width, 3)`` float32 in [0, 1], of the network's size.
@@ -78,24 +114,29 @@ def gradients(
     UnknownLayerError, ClassError
         For a layer or class the network does not have.
     GraphError
-        Where no gradient reaches the layer from the class score.
+        Where no gradient reaches the layer from the class score, and for inputs that are not filled.
     ValueError
-        Where there are no pictures.
+        Where there are no pictures, and for activations or gradients that are NaN or infinite.
     """
     if not len(pictures):
         raise ValueError("no pictures were given; expected one or more")
-    node = net.node(layer)
-    plus = encode(net, positive)
-    minus, weight = (plus, 0.0) if negative is None else (encode(net, negative), 1.0)
-    compute = net.compiled(("gradients", node.address), lambda: _gradients(net, node))
+    node, entry = net.node(layer), picture_input(net, given)
+    question = ask(net, positive, negative)
+    key = ("gradients", str(question.others), entry.address, node.address)
+    compute = net.compiled(key, lambda: _gradients(net, node, entry, question))
     for begin in range(0, len(pictures), BATCH):
-        batch = pictures[begin : begin + BATCH]
-        given = compute(tf.constant(batch), tf.constant(plus), tf.constant(minus), tf.constant(weight))
-        values, slopes, logits, of, against = (result.numpy() for result in given)
-        yield Gradient(values, slopes, logits, of, None if negative is None else against)
+        batch = tf.constant(pictures[begin : begin + BATCH])
+        others = given_tensors(given, begin, len(batch), len(pictures))
+        found = compute(batch, others, *codes(question))
+        values, slopes, logits, of, against = (result.numpy() for result in found)
+        if not np.isfinite(values * slopes).all():
+            raise ValueError(what_broke(net, node, entry, batch, others, values * slopes))
+        yield Gradient(values, slopes, logits, of, None if question.minus is None else against, question.others)
 
 
-def logits_from(net: Network, pictures: np.ndarray, layer: str | Layer, activations: np.ndarray) -> np.ndarray:
+def logits_from(
+    net: Network, pictures: np.ndarray, layer: str | Layer, activations: np.ndarray, given: Given | None = None
+) -> np.ndarray:
     """Run the rest of a network from given activations of a layer.
 
     Parameters
@@ -106,39 +147,31 @@ def logits_from(net: Network, pictures: np.ndarray, layer: str | Layer, activati
         ``(n, height, width, 3)``: what ways around the layer see, where there are any.
     activations
         ``(n, ...)`` of the layer's shape, one row a picture.
+    given
+        Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
 
     Returns
     -------
     float32 array
         ``(n, class)``.
     """
-    node = net.node(layer)
-    compute = net.compiled(("logits from", node.address), lambda: _logits_from(net, node))
+    node, entry = net.node(layer), picture_input(net, given)
+    compute = net.compiled(("logits from", entry.address, node.address), lambda: _logits_from(net, node, entry))
     parts = []
     for begin in range(0, len(activations), BATCH):
-        rows = slice(begin, begin + BATCH)
-        given = compute(tf.constant(_filled(pictures[rows])), tf.constant(_filled(activations[rows])))
-        parts.append(given.numpy()[: len(activations[rows])])
+        # Filled up with copies of the first row: another length would be traced anew.
+        n = min(BATCH, len(activations) - begin)
+        rows = np.concatenate([np.arange(begin, begin + n), np.full(BATCH - n, begin)])
+        others = given_tensors(rows_of(given, rows), 0, BATCH, BATCH)
+        found = compute(tf.constant(pictures[rows]), others, tf.constant(activations[rows]))
+        parts.append(found.numpy()[:n])
     return np.concatenate(parts)
 
 
-def scores_from(
-    net: Network,
-    pictures: np.ndarray,
-    layer: str | Layer,
-    activations: np.ndarray,
-    positive: np.ndarray,
-    negative: np.ndarray | None = None,
-) -> np.ndarray:
-    """Give the class score that `logits_from` reaches, ``(n,)``, for one class index a row."""
-    return score_of(logits_from(net, pictures, layer, activations), positive, negative)
-
-
-def score_of(logits: np.ndarray, positive: np.ndarray, negative: np.ndarray | None) -> np.ndarray:
-    """Give each row's logit of its class, less that of its other class where there is one."""
-    rows = np.arange(len(logits))
-    score: np.ndarray = logits[rows, positive] - (0.0 if negative is None else logits[rows, negative])
-    return score
+def rows_of(given: Given | None, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Give the values of other inputs for some pictures, by their numbers; one row that serves all stays one."""
+    values = {name: np.asarray(value) for name, value in (given or {}).items()}
+    return {name: value if len(value) == 1 else value[rows] for name, value in values.items()}
 
 
 def over_space(values: np.ndarray) -> np.ndarray:
@@ -147,37 +180,15 @@ def over_space(values: np.ndarray) -> np.ndarray:
     return summed
 
 
-def labels_of(net: Network, classes: np.ndarray) -> tuple[str, ...]:
-    """Name classes."""
-    return tuple(net.class_label(int(c)) for c in classes)
-
-
-def in_words(positive: tuple[str, ...], negative: tuple[str, ...]) -> str:
-    """Word the question about the pictures' classes: ``"koala / flamingo and 8 more against zebra"``."""
-    plus, minus = (_few(labels) for labels in (positive, negative))
-    return f"{plus} against {minus}" if minus else plus
-
-
-def _few(labels: tuple[str, ...]) -> str:
-    each = list(dict.fromkeys(labels))
-    return " / ".join(each) if len(each) <= MOST_CLASSES else f"{' / '.join(each[:2])} and {len(each) - 2} more"
-
-
-def _filled(rows: np.ndarray) -> np.ndarray:
-    """Fill a batch up with copies of its first row: another length would be traced anew."""
-    missing = BATCH - len(rows)
-    return rows if missing <= 0 else np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)])
-
-
-def _gradients(net: Network, node: Node) -> Callable[..., Any]:
-    def compute(pictures: Any, plus: Any, minus: Any, weight: Any) -> tuple[Any, ...]:
+def _gradients(net: Network, node: Node, entry: Node, question: Question) -> Callable[..., Any]:
+    def compute(pictures: Any, given: Mapping[str, Any], plus: Any, minus: Any, weight: Any) -> tuple[Any, ...]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(pictures)
-            activations, scores = net.forward(pictures, [node, net.logits_node])
-            logits = tf.reshape(scores, [tf.shape(scores)[0], -1])
+            activations, answer = net.graph.evaluate(feeds_of(net, entry, pictures, given), [node, net.logits_node])
+            logits = tf.reshape(tf.cast(answer, tf.float32), [tf.shape(answer)[0], -1])
             of, against = choose(plus, logits), choose(minus, logits)
-            score = tf.gather(logits, of, batch_dims=1) - weight * tf.gather(logits, against, batch_dims=1)
-        slopes = tape.gradient(score, activations)
+            asked = score(logits, of, against, weight, others=question.others)
+        slopes = tape.gradient(asked, activations)
         if slopes is None:
             raise GraphError(f"no gradient reaches {node.address!r} from the class score: it is not on the way there")
         return activations, slopes, logits, of, against
@@ -185,9 +196,10 @@ def _gradients(net: Network, node: Node) -> Callable[..., Any]:
     return compute
 
 
-def _logits_from(net: Network, node: Node) -> Callable[..., Any]:
-    def compute(pictures: Any, activations: Any) -> Any:
-        scores = net.forward(pictures, [net.logits_node], feeds={node.index: activations})[0]
-        return tf.reshape(scores, [tf.shape(scores)[0], -1])
+def _logits_from(net: Network, node: Node, entry: Node) -> Callable[..., Any]:
+    def compute(pictures: Any, given: Mapping[str, Any], activations: Any) -> Any:
+        feeds = {**feeds_of(net, entry, pictures, given), node.index: activations}
+        [answer] = net.graph.evaluate(feeds, [net.logits_node])
+        return tf.reshape(tf.cast(answer, tf.float32), [tf.shape(answer)[0], -1])
 
     return compute

@@ -28,7 +28,8 @@ import numpy as np
 
 from diamond.attribution.described import ChannelWords, Description, Pushed
 from diamond.attribution.every_class import effects_on_classes
-from diamond.attribution.tail import gradients, over_space
+from diamond.attribution.feeding import Given
+from diamond.attribution.tail import Gradient, gradients, over_space
 from modelzoo import Layer, Network
 from modelzoo.labels import ancestors, has_ancestors
 from spritemaps import Store, find
@@ -74,6 +75,7 @@ def describe(
     *,
     top: int = 20,
     classes: int = 10,
+    given: Given | None = None,
     store: Store | str | Path | None = None,
 ) -> Description:
     """Describe channels by the classes they push and the places they fire at.
@@ -93,6 +95,8 @@ def describe(
         How many where none are named.
     classes
         How many classes are read off a channel's pushes, either way.
+    given
+        Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
     store
         Where to look first for the layer's spritemap.
 
@@ -113,17 +117,16 @@ def describe(
         raise ValueError(f"top is {top} and classes {classes}; expected 1 or more")
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
     pictures, names = net.read_named(images)
-    parts = list(gradients(net, pictures, place))
-    activations = np.concatenate([part.activations for part in parts])
+    whole = Gradient.joined(list(gradients(net, pictures, place, given=given)))
+    activations, outputs = whole.activations, whole.logits.shape[1]
     if channels is None:
-        owed = np.concatenate([np.abs(over_space(part.activations * part.gradients)) for part in parts]).mean(axis=0)
+        owed = np.abs(over_space(activations * whole.gradients)).mean(axis=0)
         chosen = np.argsort(-owed, kind="stable")[:top]
     else:
         chosen = _checked(channels, place, activations.shape[-1])
-    logits = np.concatenate([part.logits for part in parts])
-    effects = effects_on_classes(net, pictures, place, activations, chosen, logits.shape[1])
+    effects = effects_on_classes(net, pictures, place, activations, chosen, outputs, given)
     pushes = effects - (effects.mean(axis=1, keepdims=True) if effects.shape[1] > 1 else 0.0)
-    kinds = _kinds(net, logits.shape[1])
+    kinds = _kinds(net, outputs)
     told = []
     for channel, push in zip(chosen, pushes, strict=True):
         towards, away = (_towards(net, sign * push, classes, kinds) for sign in (1, -1))

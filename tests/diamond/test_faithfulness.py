@@ -110,7 +110,44 @@ def test_many_ablations_run_through_one_compilation():
     net = dc.load(tiny.linear_tail(), input=(0, 1))
     for n in (1, 3, 7):
         dc.ablate(net, random_pictures(n), "conv")
-    assert net.compiled(("logits from", "conv"), None).experimental_get_tracing_count() == 1
+    assert net.compiled(("logits from", "image", "conv"), None).experimental_get_tracing_count() == 1
+
+
+def two_inputs():
+    """Logits: mean red plus, and mean green times, the age that is given."""
+    image, age = keras.Input((2, 3, 3), name="image"), keras.Input((1,), name="age")
+    colours = layers.Conv2D(2, 1, name="colours", use_bias=False)(image)
+    mean = layers.GlobalAveragePooling2D(name="mean")(colours)
+    x = layers.Dense(2, name="logits", use_bias=False)(layers.Multiply(name="times")([mean, age]))
+    model = keras.Model([image, age], x, name="two_inputs")
+    return dc.load(tiny.constant(model, {"colours/kernel": np.eye(3)[:, :2], "logits/kernel": np.eye(2)}), input=(0, 1))
+
+
+def test_values_of_another_input_are_given():
+    net, white = two_inputs(), np.ones((2, 2, 3, 3), np.float32)
+    ages = {"age": np.array([[2.0], [5.0]])}
+    found = dc.ablate(net, white, "colours", positive=0, channels=[0], given=ages)
+    np.testing.assert_allclose(found.per_image_truths, [[2.0], [5.0]], rtol=1e-6)
+    np.testing.assert_allclose(found.per_image_estimates, [[2.0], [5.0]], rtol=1e-6)
+    assert dc.groups(net, white, "colours", k=1, positive=1, given=ages).per_image[:, 0] == pytest.approx([2.0, 5.0])
+    carried = dc.flow(net, white[0], ["colours", "mean"], positive=0, given={"age": [[3.0]]})
+    np.testing.assert_allclose(carried.links[0], [[3.0, 0.0], [0.0, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(dc.describe(net, white, "colours", [0], given=ages).pushes, [[1.75, -1.75]])
+    with pytest.raises(ValueError, match="has 2 inputs"):
+        dc.ablate(net, white, "colours")
+
+
+def test_all_others_may_be_held_against_a_class():
+    net, pictures = dc.load(tiny.linear_tail(), input=(0, 1)), random_pictures(2)
+    found = dc.ablate(net, pictures, "features", positive=1, negative="others")
+    logits = net.predict(pictures).logits
+    np.testing.assert_allclose(
+        found.logits, logits[:, 1] - np.log(np.exp(np.delete(logits, 1, axis=1)).sum(axis=1)), rtol=1e-5
+    )
+    assert found.question == "1 against all others"
+    # Log odds bend: truth is near the estimate and not the same.
+    np.testing.assert_allclose(found.truths, found.estimates, atol=0.02)
+    assert dc.flow(net, pictures[0], ["features"], negative="others").question.endswith("against all others")
 
 
 def test_a_nested_layer_and_a_layer_without_space():
