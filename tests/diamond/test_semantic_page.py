@@ -274,9 +274,15 @@ def test_equal_input_gives_equal_bytes(found, path):
     assert again._page() == path.read_text(encoding="utf-8")
 
 
-def test_without_sprites_channels_are_numbers_and_the_way_to_sprites_is_told(browser, found, tmp_path):
-    shown = opened(browser, dataclasses.replace(found, sprites=None).save(tmp_path / "bare.html"))
-    assert shown.locator(".tile").all_inner_texts() == [str(c) for c in found.overall]
+def test_without_sprites_the_photo_shows_what_excites_a_channel_and_the_way_to_sprites_is_told(browser, found, tmp_path):
+    bare = dataclasses.replace(found, sprites=None).save(tmp_path / "bare.html")
+    still = opened(browser, bare, java_script_enabled=False)
+    assert still.locator(".tile").all_inner_texts() == [str(c) for c in found.overall]
+    shown = opened(browser, bare)
+    shown.mouse.move(*to(shown, 2, 5))
+    # Channel 2 comes first there; it fires most at that cell: the lower right corner of the photo.
+    style = shown.locator(".tile").first.evaluate("tile => tile.style.backgroundPosition")
+    assert style == "100% 100%"
     assert shown.locator('[value="sprites"]').count() == 0
     assert 'dc.spritemap(net, "cells")' in shown.locator(".right").inner_text()
 

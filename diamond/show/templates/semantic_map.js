@@ -37,9 +37,11 @@
   function deal(card, channel, score, full) {
     const place = tiles[channel], share = Math.min(1, Math.abs(score) / full);
     card.channel = channel;
-    if (card.drawn !== channel) { card.drawn = channel; light(card.lit, own(channel), ...data.grid, 96); }
     card.tile.classList.toggle("drawn", place >= 0);
-    card.tile.textContent = place >= 0 ? "" : names[channel];
+    card.tile.textContent = place >= 0 || data.strongest[channel] > 0 ? "" : names[channel];
+    if (place < 0) crop(card.tile, channel);
+    else if (card.cropped) card.tile.removeAttribute("style");
+    card.cropped = place < 0;
     if (place >= 0) card.tile.style.backgroundPosition = 100 * (place % sheet[0]) / Math.max(sheet[0] - 1, 1) + "% "
       + 100 * Math.floor(place / sheet[0]) / Math.max(sheet[1] - 1, 1) + "%";
     card.name.textContent = names[channel];
@@ -49,6 +51,27 @@
     card.bar.style.opacity = .3 + .7 * share;
     card.button.setAttribute("aria-label", "channel " + names[channel] + ", " + signed(score) + " " + data.unit);
     card.button.setAttribute("aria-pressed", channel === chosen);
+  }
+  // The small maps take a frame of their own: what lies between two cells is passed over.
+  let waiting = 0;
+  function dealMaps() {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(() => cards.forEach((card) => {
+      if (card.drawn === card.channel) return;
+      card.drawn = card.channel;
+      light(card.lit, own(card.channel), ...data.grid, 84);
+    }));
+  }
+  // Where there is no sprite, the part of the photo that excites the channel most.
+  function crop(tile, channel) {
+    const photo = find(".stage .photo"), style = tile.style;
+    if (!(data.strongest[channel] > 0)) { style.backgroundImage = "none"; return; }
+    const aspect = photo.naturalWidth / photo.naturalHeight || 1, tall = Math.min(1, Math.max(3 / high, .24));
+    const broad = Math.min(1, tall / aspect), row = Math.floor(mostAt[channel] / wide), column = mostAt[channel] % wide;
+    const slide = (centre, part) => part >= 1 ? 50 : 100 * Math.min(1, Math.max(0, (centre - part / 2) / (1 - part)));
+    style.backgroundImage = "url(" + photo.src + ")";
+    style.backgroundSize = 100 / broad + "% " + 100 / tall + "%";
+    style.backgroundPosition = slide((column + .5) / wide, broad) + "% " + slide((row + .5) / high, tall) + "%";
   }
   const place = find("[data-place]"), about = find("[data-about]"), whole = find("[data-whole]");
   const wholeAbout = about.textContent;
@@ -61,12 +84,14 @@
       place.textContent = "Whole picture";
       about.textContent = wholeAbout;
       cards.forEach((card, k) => deal(card, data.overall[k], data.overallScores[k], mostOverall));
+      dealMaps();
       return;
     }
     cursor.style.transform = "translate(" + 100 * (i % wide) + "%," + 100 * Math.floor(i / wide) + "%)";
     place.textContent = where(i);
     about.textContent = reading(i);
     for (let k = 0; k < top; k++) deal(cards[k], cells[i * top + k], scores[i * top + k] * data.scores.step, most * data.scores.step);
+    dealMaps();
     clearTimeout(spoken);
     spoken = setTimeout(() => { said.textContent = where(i) + ", " + about.textContent + ": "
       + cards.map((card) => "channel " + names[card.channel] + " " + card.score.textContent).join(", "); }, 400);
@@ -74,7 +99,7 @@
   function reading(i) {
     const value = heat[i] * data.heat.step;
     const words = logits ? signed(value) + " logits" + side(value) : "length of its activations " + plain(value);
-    return chosen < 0 ? words : words + "; channel " + names[chosen] + " " + plain(at(chosen, i) * data.reach[chosen]);
+    return chosen < 0 ? words : words + "; channel " + names[chosen] + " " + (plain(at(chosen, i) * data.reach[chosen]).replace(/^0$/, "not above zero"));
   }
   function side(value) {
     return data.both ? ", for " + (value >= 0 ? data.positive : data.negative) : value < 0 ? ", against" : "";
@@ -180,11 +205,17 @@
     return values;
   }
   function light(canvas, values, h, w, px) {
-    const times = Math.max(1, Math.round(px / Math.max(h, w))), lit = smooth(values, h, w, times);
+    const times = Math.max(1, Math.round(px / Math.max(h, w))), lit = times > 1 ? smooth(values, h, w, times) : values;
     canvas.width = w * times;
     canvas.height = h * times;
     const ink = canvas.getContext("2d"), drawn = ink.createImageData(canvas.width, canvas.height);
-    for (let i = 0; i < lit.length; i++) drawn.data.set([...data.colour, 225 * Math.min(1, Math.max(0, lit[i]))], 4 * i);
+    const bytes = drawn.data, [red, green, blue] = data.colour;
+    for (let i = 0, k = 0; i < lit.length; i++, k += 4) {
+      bytes[k] = red;
+      bytes[k + 1] = green;
+      bytes[k + 2] = blue;
+      bytes[k + 3] = 225 * Math.min(1, Math.max(0, lit[i]));
+    }
     ink.putImageData(drawn, 0, 0);
   }
   const others = all(".others li"), chosenBox = find(".chosen"), hint = find(".hint");
@@ -199,7 +230,7 @@
     light(find(".spot"), own(chosen), ...data.grid, 224);
     const label = "Channel " + names[chosen];
     find("[data-channel]").textContent = channelView.querySelector("span").textContent = label;
-    find("[data-fires]").textContent = strongest === 0 ? "silent in this picture"
+    find("[data-fires]").textContent = strongest === 0 ? "never above zero in this picture"
       : "most at " + where(mostAt[chosen]).toLowerCase() + " (" + plain(strongest) + "); above half of that in " + count + (count === 1 ? " cell" : " cells");
     find("[data-reach]").textContent = plain(reach) + ", activation of " + label.toLowerCase();
     const grid = data.others.grid, size = grid[0] * grid[1];
@@ -217,6 +248,7 @@
   find("[data-close]").addEventListener("click", () => choose(-1));
 
   cards.forEach((card, k) => deal(card, data.overall[k], data.overallScores[k], mostOverall));
+  dealMaps();
   stage.tabIndex = 0;
   stage.setAttribute("role", "application");
   stage.setAttribute("aria-roledescription", "map");
