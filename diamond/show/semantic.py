@@ -184,6 +184,7 @@ def _draw_channel(panels, found: SemanticMap, channel: int, score: float, most: 
     else:
         above.text(0.5, 0.5, str(channel), ha="center", va="center", transform=above.transAxes, fontsize=14)
     above.set_title(str(channel), fontsize=7, pad=2)
+    above.set_anchor("S")
     colour = np.array(FIRED if found.positive is None else FOR if score >= 0 else AGAINST) / 255
     strength = abs(score) / most
     below.barh([0], [strength], height=1, color=[(*colour, 0.25 + 0.75 * strength)])

@@ -1,5 +1,7 @@
 """Exemplars: the strongest pictures of each channel, streamed, with the place and the patch the cell sees."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -20,6 +22,22 @@ def colours():
     x = layers.AveragePooling2D(2, name="cells")(image)
     model = keras.Model(image, layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D(name="mean")(x)))
     return dc.load(model, input=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: pages cannot be looked at")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        yield started
+        started.close()
 
 
 def pictures(n=5):
@@ -159,6 +177,25 @@ def test_the_table_the_files_and_the_page(tmp_path):
     assert document.count("data:image/webp") == 2
     assert "picture 4, row 1, column 4" in document
     assert "http" not in document.replace("http://www.w3.org", "")
+
+
+def test_the_page_in_a_browser_without_script_or_network_on_a_phone(browser, tmp_path):
+    values = np.random.default_rng(0).random((9, *SIZE, 3), dtype=np.float32)
+    path = dc.exemplars(colours(), values, "cells", top=8, cell=(2, 3)).save(tmp_path / "x.html")
+    asked = []
+    shown = browser.new_context(viewport={"width": 375, "height": 780}, java_script_enabled=False).new_page()
+    shown.on("request", lambda request: asked.append(request.url))
+    shown.goto(path.as_uri())
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+    assert shown.locator("h1").inner_text() == "What excites these channels most at row 2, column 3"
+    assert shown.locator(".patch").count() == 24
+    boxes = [shown.locator(".patch").nth(i).bounding_box() for i in range(24)]
+    assert all(box["width"] > 50 and box["x"] + box["width"] <= 375 for box in boxes)
+    assert all(box["width"] / box["height"] == pytest.approx(1.5, abs=0.05) for box in boxes)
+    # The ring lies where the cell does: of 4 x 6 cells, row 2 and column 3, in a patch that is the whole picture.
+    ring, patch = shown.locator(".patch i").first.bounding_box(), boxes[0]
+    assert (ring["y"] + ring["height"] / 2 - patch["y"]) / patch["height"] == pytest.approx(2.5 / 4, abs=0.03)
+    assert (ring["x"] + ring["width"] / 2 - patch["x"]) / patch["width"] == pytest.approx(3.5 / 6, abs=0.03)
 
 
 def test_names_on_the_page_are_escaped():
