@@ -141,6 +141,27 @@ def test_a_tensorflow_data_set():
     assert found.indices.tolist() == [[4, 3]]
 
 
+def test_two_thousand_pictures_need_the_memory_of_a_few():
+    import psutil
+
+    image = keras.Input((128, 128, 3), name="image")
+    x = layers.Conv2D(8, 8, strides=8, name="cells")(image)
+    net = dc.load(keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x))), input=(0, 1))
+    rng, process = np.random.default_rng(0), psutil.Process()
+    seen = []
+
+    def many():
+        for i in range(2000):
+            if i in (200, 1999):
+                seen.append(process.memory_info().rss)
+            yield rng.random((128, 128, 3), dtype=np.float32)
+
+    found = dc.exemplars(net, many(), "cells", top=8, progress=False)
+    assert found.count == 2000
+    # All of them at once would be 393 MB.
+    assert seen[1] - seen[0] < 100e6
+
+
 @pytest.mark.parametrize(
     ("ask", "error", "words"),
     [

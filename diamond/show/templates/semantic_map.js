@@ -74,14 +74,14 @@
     style.backgroundPosition = slide((column + .5) / wide, broad) + "% " + slide((row + .5) / high, tall) + "%";
   }
   const place = find("[data-place]"), about = find("[data-about]"), whole = find("[data-whole]");
-  const wholeAbout = about.textContent;
+  const wholeAbout = about.textContent, wholePlace = place.textContent;
   function show(i) {
     if (i === cell) return;
     cell = i;
     cursor.hidden = i < 0;
     whole.hidden = i < 0;
     if (i < 0) {
-      place.textContent = "Whole picture";
+      place.textContent = wholePlace;
       about.textContent = wholeAbout;
       cards.forEach((card, k) => deal(card, data.overall[k], data.overallScores[k], mostOverall));
       dealMaps();
@@ -252,6 +252,6 @@
   stage.tabIndex = 0;
   stage.setAttribute("role", "application");
   stage.setAttribute("aria-roledescription", "map");
-  stage.setAttribute("aria-label", high + " by " + wide + " cells over the photo. Arrow keys move, Enter keeps or lets go, Escape goes back to the whole picture.");
+  stage.setAttribute("aria-label", high + " by " + wide + " cells over the picture. Arrow keys move, Enter keeps or lets go, Escape goes back to the whole picture.");
   root.dataset.live = "";
 })();
