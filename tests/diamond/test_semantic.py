@@ -137,6 +137,23 @@ def test_the_sprites_of_the_layer_are_found(tmp_path):
     assert len(found.plot("sprites").axes) == 2 + 10
 
 
+def test_a_network_of_two_inputs_is_told_the_other_one():
+    image, age = keras.Input((4, 6, 3), name="image"), keras.Input((1,), name="age")
+    x = layers.GlobalAveragePooling2D(name="mean")(layers.Identity(name="cells")(image))
+    logits = layers.Dense(2, name="logits", use_bias=False)(layers.Concatenate(name="joined")([x, age]))
+    model = keras.Model([image, age], logits, name="two")
+    tiny.constant(model, {"logits/kernel": [[1, 0], [2, 0], [0, 3], [1, 0]]})
+    net = dc.load(model, input=(0, 1))
+    values = np.full((4, 6, 3), 0.5, np.float32)
+    told = {"age": np.array([[2.0]], np.float32)}
+    found = dc.semantic_map(net, values, "cells", positive=0, top=1, given=told, others=values)
+    assert found.logit == pytest.approx(0.5 + 1.0 + 2.0)
+    np.testing.assert_allclose(found.heatmap, 1.5 / 24, rtol=1e-5)
+    assert found.other_activations.shape == (1, 4, 6, 3)
+    with pytest.raises(GraphError, match="2 inputs"):
+        dc.semantic_map(net, values, "cells", positive=0)
+
+
 @pytest.mark.parametrize(
     ("ask", "error", "words"),
     [

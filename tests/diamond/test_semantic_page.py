@@ -274,7 +274,7 @@ def test_equal_input_gives_equal_bytes(found, path):
     assert again._page() == path.read_text(encoding="utf-8")
 
 
-def test_without_sprites_the_photo_shows_what_excites_a_channel_and_the_way_to_sprites_is_told(browser, found, tmp_path):
+def test_without_sprites_the_photo_shows_what_excites_a_channel(browser, found, tmp_path):
     bare = dataclasses.replace(found, sprites=None).save(tmp_path / "bare.html")
     still = opened(browser, bare, java_script_enabled=False)
     assert still.locator(".tile").all_inner_texts() == [str(c) for c in found.overall]
