@@ -166,3 +166,14 @@ def test_two_thousand_pictures_take_less_than_100_mb_more_than_a_hundred(tmp_pat
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert int(said[0]) == 2000
     assert float(said[1]) < 100
+
+
+def test_each_patch_of_a_sound_counts_as_a_picture():
+    net = dc.load("Yamnet256_esc10", weights=None)
+    rng = np.random.default_rng(0)
+    long, short = ((rng.normal(scale=0.1, size=int(16000 * s)).astype(np.float32), 16000) for s in (2.5, 1.0))
+    found = dc.channel_attribution(net, [long, short], net.landmarks[-1], negative="others", top=3)
+    assert found.images == ("sound 0 0.00 s", "sound 0 0.72 s", "sound 0 1.44 s", "sound 1 0.00 s")
+    alone = dc.channel_attribution(net, short, net.landmarks[-1], negative="others", top=3)
+    assert alone.images == ("sound 0 0.00 s",)
+    np.testing.assert_allclose(found.all_scores[3], alone.all_scores[0], rtol=1e-3, atol=1e-5)
