@@ -105,8 +105,8 @@ def channel_attribution(
         The same for a class held against it, or ``"others"`` for all other classes at once.
     method
         ``"gradient"`` (times activation), ``"path"`` (the same, averaged while the layer grows from zero: adds up to
-        the change of the score, and takes 32 to 1,000 times the time, the most at shallow layers), or ``"activation"`` (of no class: the mean over
-        all places).
+        the change of the score, and takes 32 to 1,000 times the time, the most at shallow layers), or ``"activation"``
+        (of no class: the mean over all places).
     top
         How many channels to name.
     given
