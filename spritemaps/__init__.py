@@ -6,7 +6,7 @@ from spritemaps.grid import cell, channel_at, grid_side
 from spritemaps.job import Job, JobSpec
 from spritemaps.library import find, packaged_store, user_store
 from spritemaps.manifest import ChannelRecord, Manifest, ManifestError
-from spritemaps.store import Store, Verification
+from spritemaps.store import Store
 
 __all__ = [
     "ChannelRecord",
@@ -17,7 +17,6 @@ __all__ = [
     "Spritemap",
     "Store",
     "StoreError",
-    "Verification",
     "cell",
     "channel_at",
     "find",

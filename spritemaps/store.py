@@ -31,34 +31,13 @@ from spritemaps.atlas import Spritemap
 from spritemaps.files import StoreError, check_fields, telling
 from spritemaps.job import JOB_FILE, MANIFEST_FILE, Job, JobSpec, check_folder, clear_leftovers, read_spec
 from spritemaps.manifest import SCHEMA_VERSION, Manifest, ManifestError, NewerSchemaError, parse_schema, read_manifest
-from spritemaps.pages import read_page
 from spritemaps.remote import is_remote, place
 
-__all__ = ["Store", "Verification"]
+__all__ = ["Store"]
 
 INDEX_FILE = "index.json"
 PREFERRED_RECIPES = ("sprite", "texture")
 LONGEST_NAME = 200
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What a store holds, and what is wrong with it.
-
-    Attributes
-    ----------
-    layers, pages
-        Number of layers and pages that are as their manifests say.
-    unfinished
-        Number of layers that a job is not through with.
-    problems
-        One sentence each; none where all is well.
-    """
-
-    layers: int
-    pages: int
-    unfinished: int
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -146,33 +125,6 @@ class Store:
         self._refuse_read_only()
         with telling(self.root):
             self._write_index(self._mend(None))
-
-    def verify(self) -> Verification:
-        """Check every manifest, and every page against the hash in it."""
-        layers = pages = 0
-        problems: list[str] = []
-        for folder in _folders(self.root, "*/*/*"):
-            if not (folder / MANIFEST_FILE).exists():
-                if not (folder / JOB_FILE).exists() and any(folder.iterdir()):
-                    problems.append(
-                        f"{folder}: neither {MANIFEST_FILE} nor {JOB_FILE}; delete it, and render the layer again"
-                    )
-                continue
-            try:
-                manifest = read_manifest(folder / MANIFEST_FILE)
-            except (OSError, ManifestError) as error:
-                problems.append(_damage(error))
-                continue
-            bad = 0
-            for page in manifest.pages:
-                try:
-                    read_page(folder, page, manifest.tile_px)
-                except StoreError as error:
-                    problems.append(str(error))
-                    bad += 1
-            pages += len(manifest.pages) - bad
-            layers += not bad
-        return Verification(layers, pages, len(self.unfinished()), tuple(problems))
 
     def open_job(self, spec: JobSpec) -> Job:
         """Open the job of rendering a layer: a new one, the one begun before, or the one finished before.
@@ -360,12 +312,6 @@ def _occupant(folder: Path) -> tuple[str, str] | None:
         except NewerSchemaError:
             return None
     return (described.fingerprint, described.recipe_hash) if described else None
-
-
-def _damage(error: OSError | ManifestError) -> str:
-    if isinstance(error, NewerSchemaError):
-        return str(error)
-    return f"{error}; delete its folder and render the layer again"
 
 
 def _folders(root: Path, pattern: str) -> list[Path]:

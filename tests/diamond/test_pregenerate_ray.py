@@ -12,6 +12,7 @@ import pytest
 import diamond as dc
 from diamond.features.recipes import read_recipe
 from spritemaps import Store
+from spritemaps.verify import verify
 
 pytestmark = [
     pytest.mark.slow,
@@ -92,4 +93,4 @@ def test_the_batches_of_a_worker_that_is_killed_run_elsewhere(cluster, local, tm
     assert len(killed) == 1
     assert (report.batches, report.complete) == (12, True)
     assert contents(tmp_path) == local
-    assert Store(tmp_path).verify().problems == ()
+    assert verify(Store(tmp_path)).faults == ()

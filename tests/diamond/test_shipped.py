@@ -5,6 +5,7 @@ import pytest
 
 import diamond as dc
 from spritemaps import packaged_store
+from spritemaps.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,8 @@ def test_shipped_sprites_are_found_by_fingerprint(net, layer, channels):
 
 
 def test_shipped_sprites_are_whole():
-    found = packaged_store().verify()
-    assert found.problems == ()
+    found = verify(packaged_store())
+    assert found.faults == ()
     assert found.unfinished == 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from spritemaps import Store, StoreError, find, library, packaged_store, user_store
+from spritemaps.verify import verify
 from tests.spritemaps.sprites import FINGERPRINT, finished, hashes
 
 
@@ -56,7 +57,7 @@ def test_the_packaged_store_is_read_only():
     store = packaged_store()
     assert store.read_only
     assert store.root.parts[-2:] == ("spritemaps", "data")
-    assert store.verify().problems == ()
+    assert verify(store).faults == ()
 
 
 def test_importing_spritemaps_brings_in_nothing_heavy():

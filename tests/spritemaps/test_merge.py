@@ -8,6 +8,7 @@ import pytest
 
 from spritemaps import ChannelRecord, Store, StoreError, files
 from spritemaps.merge import copy_layer, is_better, mean_quality, merge
+from spritemaps.verify import verify
 from tests.spritemaps.sprites import FINGERPRINT, finished, hashes, record, render, spec, sprite
 
 PLACE = "Tiny/block%2Fconv/sprite-01234567"
@@ -34,7 +35,7 @@ def test_what_the_target_lacks_is_copied_byte_for_byte(tmp_path):
     there, source = hashes(tmp_path / "b"), hashes(tmp_path / "a")
     source.pop("index.json")
     assert source.items() <= there.items()
-    assert Store(tmp_path / "b").verify().problems == ()
+    assert verify(Store(tmp_path / "b")).faults == ()
 
 
 def test_merging_again_writes_nothing(tmp_path):
@@ -96,7 +97,7 @@ def test_killed_between_any_two_files_the_target_is_right_and_merging_again_does
     assert len(written) == write
     monkeypatch.undo()
     there = Store(tmp_path / "b")
-    assert there.verify().problems == ()
+    assert verify(there).faults == ()
     assert (there.find(FINGERPRINT).tiles() == (before if write < 2 else new.tiles())).all()
     merge(tmp_path / "a", tmp_path / "b")
     assert (there.find(FINGERPRINT).tiles() == new.tiles()).all()

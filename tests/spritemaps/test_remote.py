@@ -13,6 +13,7 @@ import pytest
 from spritemaps import Store, StoreError, find
 from spritemaps.merge import merge
 from spritemaps.remote import is_remote, place
+from spritemaps.verify import verify
 from tests.spritemaps.sprites import FINGERPRINT, finished, hashes, spec
 
 fsspec = pytest.importorskip("fsspec")
@@ -103,7 +104,7 @@ def test_an_empty_address_is_an_empty_store(bucket):
     store = Store(bucket)
     assert store.find(FINGERPRINT) is None
     assert store.layers() == store.unfinished() == ()
-    assert store.verify().problems == ()
+    assert verify(store).faults == ()
 
 
 def test_a_finished_layer_is_put_with_one_request_a_file_and_its_manifest_last(bucket, tmp_path, monkeypatch):
@@ -125,7 +126,7 @@ def test_a_finished_layer_is_put_with_one_request_a_file_and_its_manifest_last(b
     far = find(FINGERPRINT, store=bucket)
     assert str(far.folder) == f"{bucket}/Tiny/block%2Fconv/sprite-01234567"
     np.testing.assert_array_equal(far[1763], near[1763])
-    assert Store(bucket).verify().layers == 1
+    assert verify(Store(bucket)).layers == 1
     del put[:]
     assert merge(tmp_path, bucket).copied == 0
     assert put == []
@@ -145,8 +146,9 @@ def test_a_page_damaged_far_away_is_named(bucket, tmp_path):
     page.write_bytes(page.read_bytes()[:-1])
     with pytest.raises(StoreError, match=r"memory://.*/atlas-0.webp is damaged"):
         find(FINGERPRINT, store=bucket)[0]
-    (problem,) = Store(bucket).verify().problems
-    assert "atlas-0.webp is damaged" in problem
+    (fault,) = verify(Store(bucket)).faults
+    assert fault.where.endswith("atlas-0.webp")
+    assert "is damaged" in fault.what
 
 
 def test_a_remote_index_that_is_lost_is_rebuilt(bucket, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from spritemaps import ManifestError, Store, StoreError
 from spritemaps.files import _HOST
 from spritemaps.parts import read_part
+from spritemaps.verify import verify
 from tests.spritemaps.sprites import FINGERPRINT, finished, hashes, record, render, spec, sprite
 
 OTHER = "89abcdef" * 8
@@ -258,9 +259,9 @@ def test_a_damaged_manifest_is_not_found_but_named_and_can_be_rendered_again(tmp
     path.write_bytes(path.read_bytes()[:-30])
     assert store.find(FINGERPRINT) is None
     assert store.layers() == ()
-    (problem,) = store.verify().problems
-    assert problem.startswith(str(path))
-    assert problem.endswith("delete its folder and render the layer again")
+    (fault,) = verify(store).faults
+    assert str(tmp_path / fault.where) == str(path)
+    assert fault.way_out.startswith("delete the folder and render the layer again")
     job = store.open_job(spec())
     assert job.pending == (0, 1, 2)
     render(job)
@@ -293,13 +294,13 @@ def test_verify_counts_and_names(tmp_path):
     folder = finished(tmp_path).folder
     finished(tmp_path, layer="next", fingerprint=OTHER)
     Store(tmp_path).open_job(spec(layer="third", fingerprint="abcdabcd"))
-    report = Store(tmp_path).verify()
-    assert (report.layers, report.pages, report.unfinished, report.problems) == (2, 2, 1, ())
+    report = verify(Store(tmp_path))
+    assert (report.layers, report.pages, report.unfinished, report.faults) == (2, 2, 1, ())
     page = folder / "atlas-0.webp"
     page.write_bytes(page.read_bytes()[:-1] + b"!")
-    report = Store(tmp_path).verify()
+    report = verify(Store(tmp_path))
     assert (report.layers, report.pages) == (1, 1)
-    assert [problem.partition(" is damaged")[0] for problem in report.problems] == [str(page)]
+    assert [str(tmp_path / fault.where) for fault in report.faults] == [str(page)]
 
 
 @pytest.mark.parametrize("name", [".", "..", "../../out", "/etc", "a\\b", "C:", "..x", "x..", "ü" * 300, "%2F"])
@@ -366,6 +367,7 @@ def run(code, folder, *, bound=True):
         import os, resource, sys
         sys.path.insert(0, {str(REPOSITORY)!r})
         from spritemaps import Store, StoreError
+        from spritemaps.verify import verify
         from tests.spritemaps.sprites import FINGERPRINT, finished, hashes, render, spec
         import ast, zipfile, PIL.WebPImagePlugin
         folder = {str(folder)!r}
@@ -388,7 +390,7 @@ def test_a_store_that_may_not_be_written_says_so_before_anything_is_rendered_and
         said = run(
             """
             store = Store(folder)
-            print(len(store.find(FINGERPRINT)), store.open_job(spec()).pending, store.verify().layers)
+            print(len(store.find(FINGERPRINT)), store.open_job(spec()).pending, verify(store).layers)
             try:
                 store.open_job(spec(fingerprint="abcdabcd"))
             except StoreError as error:
