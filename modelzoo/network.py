@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -363,7 +363,8 @@ class Network:
             Makes the function of tensors to compile. Batches of any length run through one compilation.
         """
         if key not in self._compiled:
-            self._compiled[key] = tf.function(build(), autograph=False, reduce_retracing=True)
+            # TensorFlow counts traces by a function's code, and warns from the fifth layer on; a partial has none.
+            self._compiled[key] = tf.function(partial(build()), autograph=False, reduce_retracing=True)
         return self._compiled[key]
 
     def _run(self, batch: np.ndarray, wanted: Sequence[Node]) -> list[np.ndarray]:
