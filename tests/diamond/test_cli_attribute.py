@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import diamond as dc
 from diamond.attribution.report import landmarks_to_show
 from diamond.cli import app
+from spritemaps import packaged_store
 from tests import tiny
 
 RUN = CliRunner()
@@ -29,15 +30,16 @@ def test_a_real_photo_becomes_one_page_with_sprites_and_a_map(tmp_path):
     done = RUN.invoke(app, ["attribute", "EfficientNetLite0", str(CAT), "--negative", "lynx", "--out", str(page)])
     assert done.exit_code == 0, done.stderr
     assert "tiger cat (282)" in done.stdout
-    assert "block14_add: channels for tiger cat against lynx:" in done.stdout
+    shallow, middle, deep = landmarks_to_show(dc.load("EfficientNetLite0"))
+    assert f"{deep}: channels for tiger cat against lynx:" in done.stdout
     assert done.stdout.strip().endswith("cat.html")
     document = page.read_text(encoding="utf-8")
     assert [re.sub("<.*?>", "", each) for each in re.findall("<h2>.*?</h2>", document)] == [
         "What is in it?",
         "Which channels said so?",
-        "block4_add",
-        "block9_add",
-        "block14_add",
+        shallow,
+        middle,
+        deep,
         "Where did it look?",
     ]
     # A photo with the answers, eight sprites for each of two classes in each of three layers, a photo under its map.
@@ -99,7 +101,11 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(own, options, words):
 
 
 def test_three_depths_are_shown_and_those_with_sprites_first():
-    assert landmarks_to_show(dc.load("EfficientNetLite0")) == ("block4_add", "block9_add", "block14_add")
+    net = dc.load("EfficientNetLite0")
+    chosen = landmarks_to_show(net)
+    assert len(chosen) == 3
+    assert list(chosen) == sorted(chosen, key=[layer.name for layer in net.layers].index)
+    assert all(packaged_store().find(net.fingerprint(name)) is not None for name in chosen)
     # Random weights have no sprites, so all landmarks are spread over.
     assert landmarks_to_show(dc.load("EfficientNetLite0", weights=None)) == ("block2_add", "block10_add", "head_relu")
     assert set(landmarks_to_show(dc.load(tiny.linear_tail()))) <= {"conv", "features"}
