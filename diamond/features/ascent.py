@@ -101,7 +101,12 @@ class Workbench(NamedTuple):
         """Make the optimiser of a recipe, for states of this shape."""
         variables = [keras.Variable(part) for part in state]
         config = {"learning_rate": recipe.learning_rate, **dict(recipe.optimizer_settings)}
-        optimizer = keras.optimizers.get({"class_name": recipe.optimizer, "config": config})
+        try:
+            optimizer = keras.optimizers.get({"class_name": recipe.optimizer, "config": config})
+        except (TypeError, ValueError) as error:
+            given = dict(recipe.optimizer_settings)
+            hint = f"; its settings {given} go with another: say optimizer_settings=()" if given else ""
+            raise ValueError(f"no Keras optimiser {recipe.optimizer!r} with {config}{hint} ({error})") from error
         optimizer.build(variables)
         # There is one replica. Summing over it registers a gradient for ever, and with it the graph of every renderer.
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs

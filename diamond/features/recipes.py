@@ -150,7 +150,7 @@ class Recipe:
 
 
 # With these the finished pictures have as much fine detail as photos have; networks ask for more of it than is natural.
-_NATURAL = Fourier(decay=1.25, blur_px=0.4, most_detail=0.05)
+_NATURAL = Fourier(decay=1.25, blur_px=0.4, most_detail=0.04)
 _SMALL_MOVES = (Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4))
 # Every step sees the image moved another way, and what many steps agree on is what is wanted; a long memory on top of that
 # only delays. With half of Adam's usual momentum pictures are in 64 steps where they were in 100.

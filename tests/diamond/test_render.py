@@ -115,12 +115,33 @@ def test_a_canvas_need_not_be_square(net):
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 20.0), ("nadam", 0.05), ("rmsprop", 0.05)])
 def test_any_optimiser_of_keras_climbs(net, optimizer, rate):
-    recipe = dataclasses.replace(QUICK, optimizer=optimizer, learning_rate=rate)
+    recipe = dataclasses.replace(QUICK, optimizer=optimizer, learning_rate=rate, optimizer_settings=())
     growing = list(render(net, dc.channel("second", 1), recipe=recipe, stream=True, progress=False))
     longer = render(net, dc.channel("second", 1), recipe=recipe, steps=1, progress=False)
     assert growing[-1].activations[0] > longer.activations[0] + 0.02
     again = render(net, dc.channel("second", 1), recipe=recipe, progress=False)
     np.testing.assert_array_equal(growing[-1].images, again.images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"optimizer": "sgd"}, "no Keras optimiser 'sgd' .* say optimizer_settings=\\(\\)"),
+        ({"optimizer": "adem", "optimizer_settings": ()}, "no Keras optimiser 'adem'"),
+    ],
+)
+def test_settings_of_another_optimiser_and_unknown_ones_are_refused(net, changes, words):
+    with pytest.raises(ValueError, match=words):
+        render(net, dc.channel("second", 1), recipe=dataclasses.replace(QUICK, **changes), progress=False)
+
+
+def test_settings_reach_the_optimiser(net):
+    slow = dataclasses.replace(QUICK, optimizer="adam", optimizer_settings=(("beta_1", 0.99),))
+    asked, without = dc.channel("second", 1), dataclasses.replace(slow, optimizer_settings=())
+    images = [render(net, asked, recipe=recipe, progress=False).images for recipe in (slow, without)]
+    assert not np.array_equal(*images)
+    assert dc.Recipe.from_dict(slow.to_dict()) == slow
+    assert slow.hash != without.hash
 
 
 def test_an_alpha_channel_leaves_out_what_the_network_does_not_need(net):
@@ -187,7 +208,8 @@ def test_memory_stays_flat_over_many_layers(net):
 
 def graphs_kept():
     gc.collect()
-    return sum(isinstance(thing, FuncGraph) for thing in gc.get_objects())
+    # By type: a weak proxy of something gone cannot be asked for its class.
+    return sum(issubclass(type(thing), FuncGraph) for thing in gc.get_objects())
 
 
 @pytest.mark.parametrize("activation", ["relu", "silu"])
