@@ -1,7 +1,7 @@
 """The whole line once, on a photo that a dependency carries: what `diamond demo` runs.
 
 A real network names what is in a real photo, its top channels are shown as their pictures at three depths, three
-channels are rendered fresh, and a heatmap shows where the deepest of the layers looked. All of it goes into one page.
+channels are rendered fresh, and a heatmap shows where the network looked. All of it goes into one page.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import skimage.data
 
 from diamond.attribution.channels import channel_attribution
+from diamond.attribution.report import landmark_to_map
 from diamond.attribution.spatial import spatial_attribution
 from diamond.features.objectives import channel
 from diamond.features.render import render
@@ -56,7 +57,7 @@ def run(folder: str | Path = FOLDER, *, say: Callable[[str], object] = print) ->
     deepest = rows[-1]
     say(f"\nRendering the top {FRESH} channels of {deepest.layer} afresh")
     fresh = render(net, [channel(deepest.layer, int(i)) for i in deepest.channels[:FRESH]], seed=1)
-    where = spatial_attribution(net, photo, deepest.layer)
+    where = spatial_attribution(net, photo, landmark_to_map(net) or deepest.layer)
     target = folder / "index.html"
     target.write_text(
         page(

@@ -19,7 +19,7 @@ from diamond.show.pages import page
 from modelzoo import Layer, Network
 from spritemaps import Store, find
 
-__all__ = ["landmarks_to_show", "write_report"]
+__all__ = ["landmark_to_map", "landmarks_to_show", "write_report"]
 
 DEPTHS = (0.24, 0.6, 1.0)
 MOST_MAPS = 6
@@ -41,11 +41,26 @@ def landmarks_to_show(net: Network, *, store: Store | str | Path | None = None) 
         Up to three addresses in network order; all have height and width where any layer has.
     """
     landmarks = [net.layers[name] for name in net.landmarks]
-    spatial = [layer for layer in landmarks if layer.is_spatial] or [layer for layer in net.layers if layer.is_spatial]
-    candidates: Sequence[Layer] = spatial or landmarks or [net.layers[net.pre_output_layer]]
+    candidates: Sequence[Layer] = _spatial(net) or landmarks or [net.layers[net.pre_output_layer]]
     drawn = [layer for layer in candidates if find(net.fingerprint(layer), store=store) is not None]
     chosen = drawn if len(drawn) >= len(DEPTHS) else candidates
     return tuple(dict.fromkeys(chosen[round((len(chosen) - 1) * depth)].name for depth in DEPTHS))
+
+
+def landmark_to_map(net: Network) -> str | None:
+    """Choose the layer whose heatmap says most: the deepest landmark with height and width; None where there is none.
+
+    What comes after it is close to linear, so that its contributions add up to the score, and it mostly ends in a
+    nonlinearity: a zero there is an absence. In a layer without one, such as the output of a linear bottleneck, a value
+    below zero carries as much as one above, and a map of it can be negative on the very object.
+    """
+    spatial = _spatial(net)
+    return spatial[-1].name if spatial else None
+
+
+def _spatial(net: Network) -> list[Layer]:
+    found = [net.layers[name] for name in net.landmarks if net.layers[name].is_spatial]
+    return found or [layer for layer in net.layers if layer.is_spatial]
 
 
 def write_report(
@@ -113,6 +128,7 @@ def write_report(
     for row in found:
         say(f"{row!r}")
     deepest = next((row.layer for row in reversed(found.rows) if net.layers[row.layer].is_spatial), None)
+    deepest = deepest if layers else landmark_to_map(net)
     maps: list[SpatialAttribution] = []
     if deepest is not None:
         for name, picture in zip(shown[:MOST_MAPS], first.pictures, strict=False):

@@ -1,11 +1,13 @@
 """Where in a picture a layer finds what speaks for a class.
 
-    >>> where = spatial_attribution(net, "cat.jpg", "block14_add")
+    >>> where = spatial_attribution(net, "cat.jpg", "head_relu")
     >>> where.heatmap.shape
     (7, 7)
 
 A place's attribution is the contribution of all channels there (see `diamond.attribution.linear`): positive where the
-place speaks for the class, negative where against it.
+place speaks for the class, negative where against it. Deep layers that end in a nonlinearity are the best to ask: in the
+output of a linear bottleneck, such as ``block14_add``, a value below zero says as much as one above it, and setting it to
+zero, which attribution is an estimate of, is no removal; its map can be negative on the very object.
 """
 
 from __future__ import annotations

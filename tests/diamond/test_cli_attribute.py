@@ -8,7 +8,7 @@ import skimage.data
 from typer.testing import CliRunner
 
 import diamond as dc
-from diamond.attribution.report import landmarks_to_show
+from diamond.attribution.report import landmark_to_map, landmarks_to_show
 from diamond.cli import app
 from spritemaps import packaged_store
 from tests import tiny
@@ -109,6 +109,11 @@ def test_three_depths_are_shown_and_those_with_sprites_first():
     # Random weights have no sprites, so all landmarks are spread over.
     assert landmarks_to_show(dc.load("EfficientNetLite0", weights=None)) == ("block2_add", "block10_add", "head_relu")
     assert set(landmarks_to_show(dc.load(tiny.linear_tail()))) <= {"conv", "features"}
+
+
+def test_the_heatmap_is_of_the_deepest_layer_with_places():
+    assert landmark_to_map(dc.load("EfficientNetLite0", weights=None)) == "head_relu"
+    assert landmark_to_map(dc.load(tiny.linear_tail())) == "features"
 
 
 def test_the_command_has_help_with_an_example():
