@@ -1,6 +1,7 @@
-"""What every test may ask for: the real weights and photos beside the repository, where they are."""
+"""What every test may ask for: the real weights and photos beside the repository, and a browser, where they are."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,20 @@ def shared_data() -> Path:
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the tests out of the user's cache, and what lies there out of the tests."""
     os.environ["DIAMOND_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for pages that a user looks at; the tests skip where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: pages cannot be looked at")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        yield started
+        started.close()

@@ -1,7 +1,6 @@
 """The pages of channel attribution in a real browser: narrow, dark, escaped, offline, without JavaScript."""
 
 import dataclasses
-import shutil
 
 import numpy as np
 import pytest
@@ -11,22 +10,6 @@ from diamond.attribution.report import write_report
 from tests import tiny
 
 NASTY = "<script>document.title='broken'</script>\"'&.png"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: pages cannot be looked at")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

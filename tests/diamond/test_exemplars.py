@@ -1,7 +1,5 @@
 """Exemplars: the strongest pictures of each channel, streamed, with the place and the patch the cell sees."""
 
-import shutil
-
 import keras
 import numpy as np
 import pytest
@@ -22,22 +20,6 @@ def colours():
     x = layers.AveragePooling2D(2, name="cells")(image)
     model = keras.Model(image, layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D(name="mean")(x)))
     return dc.load(model, input=(0, 1))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: pages cannot be looked at")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-        )
-        yield started
-        started.close()
 
 
 def pictures(n=5):

@@ -1,6 +1,5 @@
 """Pages: whole without a network, escaped, and drawn by a real browser as they should be."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,22 +44,6 @@ def test_an_overlay_is_orange_for_and_blue_against():
 def test_pictures_become_data_uris():
     assert picture_uri(np.zeros((4, 4, 3), np.float32)).startswith("data:image/webp;base64,")
     assert picture_uri(overlay(np.ones((4, 4)))).startswith("data:image/png;base64,")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: pages cannot be looked at")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

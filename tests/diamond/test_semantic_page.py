@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -15,22 +14,6 @@ from tests.diamond.test_semantic import HIGH, WIDE, colours, picture
 from tests.spritemaps.sprites import finished, sprite
 
 NASTY = "</script><script>document.title = 'broken'</script>\"'<b>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: pages cannot be looked at")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
