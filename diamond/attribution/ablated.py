@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diamond.attribution.targets import in_words
+from diamond.show.result import Result
 from spritemaps import Spritemap
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Ablation:
+class Ablation(Result):
     """What the class score loses without each of some units, beside the linear estimate of it.
 
     Attributes
@@ -129,24 +129,9 @@ class Ablation:
 
         return ablation_figure(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
+    def _arrays(self) -> dict[str, np.ndarray]:
         names = ("units", "estimates", "truths", "per_image_estimates", "per_image_truths", "logits", "pictures")
-        return save(
-            path,
-            page=self._page,
-            figure=self.plot,
-            table=self.to_dataframe,
-            arrays={name: getattr(self, name) for name in names},
-        )
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         return f"{self.network} {self.layer}: what {self.question} loses without each {self.kind}"
@@ -162,11 +147,6 @@ class Ablation:
 
         points = scatter(self.estimates, self.truths)
         return page("ablation.html", title=str(self), ablation=self, points=points)
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=str(self))
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray, rounding: float = 0.0) -> float | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from diamond.show.result import Result
 from spritemaps import Spritemap
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class ChannelWords:
 
 
 @dataclass(frozen=True, eq=False)
-class Description:
+class Description(Result):
     """Channels of a layer in words.
 
     Attributes
@@ -194,22 +194,12 @@ class Description:
 
         return words_figure(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
-        arrays = {
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
             "channels": np.array([told.channel for told in self.channels]),
             "pushes": self.pushes,
             "pictures": self.pictures,
         }
-        return save(path, page=self._page, figure=self.plot, table=self.to_dataframe, arrays=arrays)
 
     def __str__(self) -> str:
         wide = max(len(str(told.channel)) for told in self.channels)
@@ -228,11 +218,6 @@ class Description:
         from diamond.show.pages import page
 
         return page("words.html", title=self.title, described=self)
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=self.title)
 
 
 def plural(kind: str) -> str:

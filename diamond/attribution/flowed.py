@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from diamond.show.result import Result
 from spritemaps import Spritemap
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["Flow"]
 
 
 @dataclass(frozen=True, eq=False)
-class Flow:
+class Flow(Result):
     """How channels or groups of some layers carry to each other and to a class.
 
     Attributes
@@ -50,6 +50,8 @@ class Flow:
     sprites
         For each layer its spritemap, or None where no store has one.
     """
+
+    FRAME_PX: ClassVar[int] = 640
 
     network: str
     image: str
@@ -99,21 +101,12 @@ class Flow:
 
         return flow_figure(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
+    def _arrays(self) -> dict[str, np.ndarray]:
         arrays = {"totals": self.totals, "picture": self.picture}
         for i in range(len(self.layers)):
             arrays |= {f"units_{i}": np.array(self.units[i]), f"effects_{i}": self.effects[i]}
             arrays |= {f"links_{i}": self.links[i]} if i < len(self.links) else {}
-        return save(path, page=self._page, figure=self.plot, table=self.to_dataframe, arrays=arrays)
+        return arrays
 
     def __str__(self) -> str:
         return f"{self.network}: how {self.by} of {', '.join(self.layers)} carry to {self.question} in {self.image}"
@@ -141,8 +134,3 @@ class Flow:
 
         layout = lay_out_flow(self.effects, self.links)
         return page("flow.html", title=str(self), flow=self, layout=layout, map_uri=map_uri)
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=str(self), height_px=640)

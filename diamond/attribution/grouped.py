@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diamond.attribution.targets import in_words
+from diamond.show.result import Result
 from spritemaps import Spritemap
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SHOWN_CHANNELS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class Groups(Result):
     """Groups of channels, the one with the largest effect on the class first.
 
     Attributes
@@ -117,21 +117,12 @@ class Groups:
 
         return groups_figure(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
+    def _arrays(self) -> dict[str, np.ndarray]:
         names = ("maps", "factors", "effects", "per_image", "totals", "logits", "pictures")
         arrays = {name: getattr(self, name) for name in names}
         if self.rendered is not None:
             arrays["rendered"] = self.rendered
-        return save(path, page=self._page, figure=self.plot, table=self.to_dataframe, arrays=arrays)
+        return arrays
 
     def __str__(self) -> str:
         return f"{self.network} {self.layer}: {len(self)} groups for {self.question}"
@@ -157,8 +148,3 @@ class Groups:
             return picture_uri(tint(upward[image, ..., group], group, float(most[group])))
 
         return page("groups.html", title=str(self), groups=self, map_uri=map_uri, colour_of=colour_of)
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=str(self))

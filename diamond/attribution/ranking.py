@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diamond.attribution.targets import in_words
+from diamond.show.result import Result
 from spritemaps import Spritemap
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ MANY_COLUMNS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelAttribution:
+class ChannelAttribution(Result):
     """The channels of a layer that speak most for a class.
 
     Attributes
@@ -162,18 +162,6 @@ class ChannelAttribution:
 
         return channel_figure([self])
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
-        return save(path, page=self._page, figure=self.plot, table=self.to_dataframe, arrays=self._arrays())
-
     def __str__(self) -> str:
         return f"{self.network} {self.layer}: channels for {self.question}"
 
@@ -184,11 +172,6 @@ class ChannelAttribution:
         against = f"; against: {listed(self.opposed)}" if len(self.opposed) else ""
         skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
         return f"{self}: {listed(self.channels)}{against}{skipped}"
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=str(self))
 
     def _page(self) -> str:
         from diamond.show.pages import page
@@ -202,7 +185,7 @@ class ChannelAttribution:
 
 
 @dataclass(frozen=True, eq=False)
-class AttributionByLayer:
+class AttributionByLayer(Result):
     """The channels that speak most for a class, layer by layer, for the same pictures.
 
     ``found["block9_add"]`` or ``found[1]`` gives a layer's `ChannelAttribution`; iterating gives them in order.
@@ -256,20 +239,11 @@ class AttributionByLayer:
 
         return channel_figure(self.rows)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz`` (arrays as ``LAYER:channels`` ...), by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
+    def _arrays(self) -> dict[str, np.ndarray]:
         arrays: dict[str, Any] = {"pictures": self.rows[0].pictures}
         for row in self.rows:
             arrays |= {f"{row.layer}:{name}": value for name, value in row._arrays().items() if name != "pictures"}
-        return save(path, page=self._page, figure=self.plot, table=self.to_dataframe, arrays=arrays)
+        return arrays
 
     def __str__(self) -> str:
         first = self.rows[0]
@@ -277,11 +251,6 @@ class AttributionByLayer:
 
     def __repr__(self) -> str:
         return "\n".join(repr(row) for row in self.rows)
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=str(self))
 
     def _page(self) -> str:
         from diamond.show.pages import page

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -36,6 +36,7 @@ from diamond.attribution.feeding import Given
 from diamond.attribution.linear import contributions
 from diamond.attribution.streams import stream
 from diamond.attribution.targets import ALL_OTHERS, OTHERS, Target
+from diamond.show.result import Result
 from modelzoo import GraphError, Layer, Network, image
 from modelzoo.predictions import names_of
 from spritemaps import Spritemap, Store, find
@@ -52,7 +53,7 @@ FRAME_HEIGHT_PX = 800
 
 
 @dataclass(frozen=True, eq=False)
-class SemanticMap:
+class SemanticMap(Result):
     """What a layer sees at each place of one picture.
 
     Attributes
@@ -86,6 +87,8 @@ class SemanticMap:
     sprites
         The layer's spritemap, or None where no store has one.
     """
+
+    FRAME_PX: ClassVar[int] = FRAME_HEIGHT_PX
 
     network: str
     layer: str
@@ -154,19 +157,9 @@ class SemanticMap:
 
         return semantic_figure(self, view)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
+    def _arrays(self) -> dict[str, np.ndarray]:
         names = ("heatmap", "channels", "scores", "overall", "overall_scores", "activations", "picture")
-        arrays = {name: getattr(self, name) for name in names}
-        return save(path, page=self._page, figure=self.plot, table=self.to_dataframe, arrays=arrays)
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         return f"{self.network} {self.layer}: what {self.image} shows for {self.question}"
@@ -180,11 +173,6 @@ class SemanticMap:
         from diamond.show.semantic import semantic_page
 
         return semantic_page(self)
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=str(self), height_px=FRAME_HEIGHT_PX)
 
 
 def semantic_map(

@@ -31,6 +31,7 @@ from diamond.attribution.linear import contributions
 from diamond.attribution.semantic import spatial_layer, upright
 from diamond.attribution.streams import stream
 from diamond.show.heat import visible
+from diamond.show.result import Result
 from modelzoo import Layer, Network
 from modelzoo.geometry import AxisView, propagate
 from spritemaps import Spritemap, Store, find
@@ -47,7 +48,7 @@ LEAST_SEEN_PX = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Exemplars:
+class Exemplars(Result):
     """The pictures that excite channels most, the strongest first.
 
     Attributes
@@ -120,18 +121,8 @@ class Exemplars:
 
         return exemplar_figure(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
-        from diamond.show.saving import save
-
-        arrays = {name: getattr(self, name) for name in ("channels", "values", "indices", "places", "patches", "marks")}
-        return save(path, page=self._page, figure=self.plot, table=self.to_dataframe, arrays=arrays)
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in ("channels", "values", "indices", "places", "patches", "marks")}
 
     def __str__(self) -> str:
         return f"{self.network} {self.layer}: what excites its channels most {self.question}"
@@ -144,11 +135,6 @@ class Exemplars:
         from diamond.show.exemplars import exemplar_page
 
         return exemplar_page(self)
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed
-
-        return embed(self._page(), title=str(self))
 
 
 def exemplars(

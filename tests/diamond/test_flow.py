@@ -10,9 +10,7 @@ from keras import layers
 import diamond as dc
 from diamond.show.layouts import lay_out_flow
 from tests import tiny
-from tests.diamond.test_pages import browser, opened
-
-__all__ = ["browser"]
+from tests.diamond.test_pages import opened
 
 
 def random_pictures(n=1, size=(8, 6)):
