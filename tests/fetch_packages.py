@@ -140,4 +140,4 @@ def is_wanted(name: str, wanted: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".packages"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".packages").resolve())

@@ -38,14 +38,14 @@ def cluster():
 
 
 def network():
-    """Two layers of ten channels; every third of the second is dead."""
+    """Two layers of ten channels; every third of the second is dead, the others alive wherever one looks."""
     keras.utils.set_random_seed(0)
     image = keras.Input((12, 12, 3))
     x = keras.layers.Conv2D(10, 3, name="conv")(image)
     x = keras.layers.Conv2D(10, 3, name="deep")(keras.layers.ReLU()(x))
     alive = keras.layers.ReLU(name="alive")(x)
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(alive), name="victim")
-    model.get_layer("deep").bias.assign(np.where(np.arange(10) % 3 == 1, -1000.0, 0.0))
+    model.get_layer("deep").bias.assign(np.where(np.arange(10) % 3 == 1, -1000.0, 10.0))
     return dc.load(model, input=(0, 1))
 
 
