@@ -50,7 +50,9 @@ class Ablation(Result):
     logits
         ``(image,)`` the score with nothing removed.
     pictures
-        ``(image, height, width, 3)`` as the network saw them, in [0, 1].
+        ``(up to 6, height, width, 3)`` the first of them as the network saw them, in [0, 1].
+    skipped
+        Name and reason of each file that gave no picture.
     sprites
         The layer's spritemap, or None where no store has one, and for cells and groups.
     """
@@ -70,6 +72,7 @@ class Ablation(Result):
     logits: np.ndarray
     pictures: np.ndarray = field(repr=False)
     sprites: Spritemap | None = field(repr=False, default=None)
+    skipped: tuple[str, ...] = ()
 
     @cached_property
     def trust(self) -> float | None:

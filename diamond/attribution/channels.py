@@ -23,6 +23,7 @@ import numpy as np
 
 from diamond.attribution.feeding import Given
 from diamond.attribution.linear import contributions_at, method_for
+from diamond.attribution.passes import MOST_SHOWN
 from diamond.attribution.ranking import AttributionByLayer, ChannelAttribution
 from diamond.attribution.streams import stream
 from diamond.attribution.targets import ALL_OTHERS, OTHERS, Target, ask, class_labels
@@ -31,8 +32,6 @@ from modelzoo.fingerprint import fingerprints
 from spritemaps import Spritemap, Store, find
 
 __all__ = ["AttributionByLayer", "ChannelAttribution", "channel_attribution"]
-
-MOST_SHOWN = 6
 
 
 @overload
@@ -151,9 +150,15 @@ def channel_attribution(
     kept: list[np.ndarray] = []
     reading = stream(net, images, given=given, progress=progress)
     for batch in reading:
-        here = _rows_of(given, batch.sources, reading.count)
         for parts in contributions_at(
-            net, batch.pictures, places, positive=positive, negative=negative, method=method, given=here, places=False
+            net,
+            batch.pictures,
+            places,
+            positive=positive,
+            negative=negative,
+            method=method,
+            given=batch.given,
+            places=False,
         ):
             for i, part in enumerate(parts):
                 values[i].append(part.values.reshape(len(part.values), -1))
@@ -193,21 +198,6 @@ def channel_attribution(
             sprites = _rendered(net, place, found, store, progress)
         rows.append(replace(found, sprites=sprites))
     return rows[0] if single else AttributionByLayer(tuple(rows))
-
-
-def _rows_of(given: Given | None, sources: np.ndarray, count: int | None) -> dict[str, np.ndarray] | None:
-    """Give the rows of the other inputs that belong to a batch, by the place of each source."""
-    if given is None:
-        return None
-    found = {}
-    for name, value in given.items():
-        array = np.asarray(value)
-        if array.ndim and len(array) != 1 and count is not None and len(array) != count:
-            raise ValueError(
-                f"{len(array)} rows of the input {name!r} are given for {count} pictures; expected 1 or {count}"
-            )
-        found[name] = array if array.ndim == 0 or len(array) == 1 else array[sources]
-    return found
 
 
 def _rendered(

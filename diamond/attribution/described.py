@@ -136,9 +136,11 @@ class Description(Result):
         ``(channel, class)`` how much more each class is raised than the mean class, in logits: the mean over the
         pictures.
     pictures
-        ``(image, height, width, 3)`` as the network saw them, in [0, 1].
+        ``(up to 6, height, width, 3)`` the first of them as the network saw them, in [0, 1].
     sprites
         The layer's spritemap, or None where no store has one.
+    skipped
+        Name and reason of each file that gave no picture.
     """
 
     network: str
@@ -148,6 +150,7 @@ class Description(Result):
     pushes: np.ndarray
     pictures: np.ndarray = field(repr=False)
     sprites: Spritemap | None = field(repr=False, default=None)
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.channels)

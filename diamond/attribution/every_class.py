@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input
-from diamond.attribution.tail import BATCH, gradients, over_space, rows_of
+from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input, rows_of
+from diamond.attribution.streams import BATCH
+from diamond.attribution.tail import gradients, over_space
 from modelzoo import GraphError, Layer, Network
 from modelzoo.graph import Node
 

@@ -23,7 +23,7 @@ et al., "Towards better understanding of gradient-based attribution methods" (IC
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,8 +31,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from diamond.attribution.ablated import Ablation
-from diamond.attribution.feeding import Given
-from diamond.attribution.tail import Gradient, gradients, logits_from, rows_of
+from diamond.attribution.feeding import Given, rows_of
+from diamond.attribution.passes import Passes
+from diamond.attribution.streams import Batch
+from diamond.attribution.tail import Gradient, logits_from, over_space
 from diamond.attribution.targets import Target
 from modelzoo import GraphError, Layer, Network
 from spritemaps import Store, find
@@ -60,6 +62,7 @@ def ablate(
     top: int = 20,
     given: Given | None = None,
     store: Store | str | Path | None = None,
+    progress: bool = True,
 ) -> Ablation:
     """Remove channels, cells or groups one at a time and see what the class score loses.
 
@@ -68,8 +71,9 @@ def ablate(
     net
         The network.
     images
-        One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a
-        list of those; sounds for a sound network.
+        One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], a
+        folder, a list of those, or any iterable of them; read a batch at a time, a file that gives no picture skipped,
+        told and counted. Sounds for a sound network.
     layer
         A layer or its address.
     channels, cells, groups
@@ -88,6 +92,8 @@ def ablate(
         Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
     store
         Where to look first for the layer's spritemap.
+    progress
+        Whether to show a progress bar, from 64 pictures on.
 
     Returns
     -------
@@ -107,30 +113,27 @@ def ablate(
         raise ValueError(f"top is {top}; expected 1 or more")
     if fill not in ("zero", "mean"):
         raise ValueError(f"fill is {fill!r}; expected 'zero' or 'mean'")
-    asked = [
-        name for name, value in (("channels", channels), ("cells", cells), ("groups", groups)) if value is not None
-    ]
-    if len(asked) > 1:
-        raise ValueError(f"{' and '.join(asked)} were given; expected one of them a call")
+    kinds = [name for name, of in (("channels", channels), ("cells", cells), ("groups", groups)) if of is not None]
+    if len(kinds) > 1:
+        raise ValueError(f"{' and '.join(kinds)} were given; expected one of them a call")
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
-    pictures, names = net.read_named(images)
-    whole = Gradient.joined(list(gradients(net, pictures, place, positive=positive, negative=negative, given=given)))
-    plus, minus = whole.classes_in_words(net)
+    asked = Passes(net, images, place, positive=positive, negative=negative, given=given, progress=progress)
     removal: _Removal
     if groups is not None:
-        removal = _Groups.of(groups, whole, place, len(pictures), fill)
+        removal = _Groups.of(groups, place, fill)
     elif cells is not None:
-        removal = _Cells.of(cells, whole, place, fill, top)
+        removal = _Cells.of(cells, asked, place, fill, top)
     else:
-        removal = _Channels.of(channels, whole, place, fill, top)
-    estimates, truths = _both(net, pictures, place, whole, removal, given)
+        removal = _Channels.of(channels, asked, place, fill, top)
+    both = [_estimates_and_truths(net, place, batch, part, removal, at) for batch, part, at in _counted(asked)]
+    if groups is not None and len(groups.maps) != len(asked.names):
+        raise ValueError(_other_pictures(groups, len(asked.names), place))
+    estimates, truths = (np.concatenate(each) for each in zip(*both, strict=True))
     means = estimates.mean(axis=0)
     named = cells not in (None, "top") or channels is not None or groups is not None
     order = np.arange(len(means)) if named else np.argsort(-means, kind="stable")
     return Ablation(
-        network=net.name,
-        layer=place.name,
-        images=names,
+        **asked.told,
         kind=removal.kind,
         units=removal.units[order],
         estimates=means[order],
@@ -138,75 +141,83 @@ def ablate(
         per_image_estimates=estimates[:, order],
         per_image_truths=truths[:, order],
         fill=fill,
-        positive=plus,
-        negative=minus,
-        logits=whole.scores,
-        pictures=pictures,
         sprites=find(net.fingerprint(place), store=store) if removal.kind == "channel" else None,
     )
 
 
-def _both(
-    net: Network, pictures: np.ndarray, layer: Layer, whole: Gradient, removal: _Removal, given: Given | None
+def _counted(asked: Passes) -> Iterator[tuple[Batch, Gradient, int]]:
+    """Give each batch, and how many pictures came before it."""
+    at = 0
+    for batch, part in asked:
+        yield batch, part, at
+        at += len(batch.names)
+
+
+def _estimates_and_truths(
+    net: Network, layer: Layer, batch: Batch, part: Gradient, removal: _Removal, at: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give estimates and truths, each ``(image, unit)``."""
-    n = len(removal.units)
-    estimates, truths = np.zeros((len(pictures), n), np.float32), np.zeros((len(pictures), n), np.float32)
-    pairs = [(i, unit) for i in range(len(pictures)) for unit in range(n)]
-    scores = whole.scores
-    for begin in range(0, len(pairs), HELD):
-        rows, units = np.array(pairs[begin : begin + HELD]).T
-        removed = np.stack([removal.part(i, unit) for i, unit in zip(rows, units, strict=True)])
-        estimates[rows, units] = (whole.gradients[rows] * removed).reshape(len(rows), -1).sum(axis=1)
-        left = logits_from(net, pictures[rows], layer, whole.activations[rows] - removed, rows_of(given, rows))
-        truths[rows, units] = scores[rows] - whole.score_of(left, rows)
+    """Give estimates and truths of a batch, each ``(image, unit)``."""
+    shape = len(batch.pictures), len(removal.units)
+    estimates, truths = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    pairs = np.stack(np.unravel_index(np.arange(shape[0] * shape[1]), shape))
+    for begin in range(0, pairs.shape[1], HELD):
+        rows, units = pairs[:, begin : begin + HELD]
+        removed = np.stack(
+            [removal.part(part.activations[i], at + i, unit) for i, unit in zip(rows, units, strict=True)]
+        )
+        estimates[rows, units] = (part.gradients[rows] * removed).reshape(len(rows), -1).sum(axis=1)
+        changed = part.activations[rows] - removed
+        left = logits_from(net, batch.pictures[rows], layer, changed, rows_of(batch.given, rows))
+        truths[rows, units] = part.scores[rows] - part.score_of(left, rows)
     return estimates, truths
 
 
 @dataclass(frozen=True, eq=False)
 class _Channels:
     units: np.ndarray
-    removed: np.ndarray = field(repr=False)
+    mean: np.ndarray
     kind: str = "channel"
 
     @classmethod
-    def of(cls, asked: Sequence[int] | None, whole: Gradient, layer: Layer, fill: str, top: int) -> _Channels:
-        removed = whole.activations - _mean(whole.activations, fill)
-        if asked is None:
-            estimates = (whole.gradients * removed).reshape(len(removed), -1, removed.shape[-1]).sum(axis=1)
-            return cls(_largest(estimates, top), removed)
-        units = np.array([operator.index(channel) for channel in asked], np.int64)
+    def of(cls, named: Sequence[int] | None, asked: Passes, layer: Layer, fill: str, top: int) -> _Channels:
+        if named is None:
+            mean = _mean(asked, layer, fill)
+            owed = [over_space((part.activations - mean) * part.gradients) for _, part in asked]
+            return cls(_largest(owed, top), mean)
+        units = np.array([operator.index(channel) for channel in named], np.int64)
         if not len(units):
             raise ValueError(f"no channels were given; {layer.name!r} has {layer.channels}, from 0")
         for unit in units:
-            if not 0 <= unit < removed.shape[-1]:
-                raise ValueError(f"no channel {unit} in {layer.name!r}; it has 0 to {removed.shape[-1] - 1}")
-        return cls(units, removed)
+            if not 0 <= unit < layer.channels:
+                raise ValueError(f"no channel {unit} in {layer.name!r}; it has 0 to {layer.channels - 1}")
+        return cls(units, _mean(asked, layer, fill))
 
-    def part(self, image: int, unit: int) -> np.ndarray:
-        removed = np.zeros_like(self.removed[image])
-        removed[..., self.units[unit]] = self.removed[image][..., self.units[unit]]
+    def part(self, activations: np.ndarray, image: int, unit: int) -> np.ndarray:
+        removed = np.zeros_like(activations)
+        channel = self.units[unit]
+        removed[..., channel] = activations[..., channel] - self.mean[channel]
         return removed
 
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
     units: np.ndarray
-    removed: np.ndarray = field(repr=False)
+    mean: np.ndarray
     kind: str = "cell"
 
     @classmethod
-    def of(cls, asked: Any, whole: Gradient, layer: Layer, fill: str, top: int) -> _Cells:
-        removed = whole.activations - _mean(whole.activations, fill)
-        if removed.ndim != 4:
+    def of(cls, named: Any, asked: Passes, layer: Layer, fill: str, top: int) -> _Cells:
+        if not layer.is_spatial:
             raise GraphError(f"{layer.name!r} has the shape {layer.output_shape}: no height and width to have cells")
-        rows, columns = removed.shape[1:3]
-        if isinstance(asked, str):
-            if asked != "top":
-                raise ValueError(f"cells is {asked!r}; expected (row, column) pairs or 'top'")
-            best = _largest((whole.gradients * removed).sum(axis=-1).reshape(len(removed), -1), top)
-            return cls(np.stack(np.unravel_index(best, (rows, columns)), axis=1), removed)
-        units = np.array([(operator.index(row), operator.index(column)) for row, column in asked], np.int64)
+        mean = _mean(asked, layer, fill)
+        rows, columns = next(iter(asked))[1].activations.shape[1:3]
+        if isinstance(named, str):
+            if named != "top":
+                raise ValueError(f"cells is {named!r}; expected (row, column) pairs or 'top'")
+            owed = [((part.activations - mean) * part.gradients).sum(axis=-1) for _, part in asked]
+            best = _largest([each.reshape(len(each), -1) for each in owed], top)
+            return cls(np.stack(np.unravel_index(best, (rows, columns)), axis=1), mean)
+        units = np.array([(operator.index(row), operator.index(column)) for row, column in named], np.int64)
         if not len(units):
             raise ValueError(f"no cells were given; {layer.name!r} has {rows} rows and {columns} columns, from 0")
         for row, column in units:
@@ -215,12 +226,12 @@ class _Cells:
                     f"no cell ({row}, {column}) in {layer.name!r}; rows run from 0 to {rows - 1}, "
                     f"columns from 0 to {columns - 1}"
                 )
-        return cls(units, removed)
+        return cls(units, mean)
 
-    def part(self, image: int, unit: int) -> np.ndarray:
-        removed = np.zeros_like(self.removed[image])
+    def part(self, activations: np.ndarray, image: int, unit: int) -> np.ndarray:
+        removed = np.zeros_like(activations)
         row, column = self.units[unit]
-        removed[row, column] = self.removed[image][row, column]
+        removed[row, column] = activations[row, column] - self.mean
         return removed
 
 
@@ -229,19 +240,20 @@ class _Groups:
     units: np.ndarray
     maps: np.ndarray = field(repr=False)
     factors: np.ndarray = field(repr=False)
+    found: Groups
+    layer: Layer
     kind: str = "group"
 
     @classmethod
-    def of(cls, found: Groups, whole: Gradient, layer: Layer, n: int, fill: str) -> _Groups:
-        if found.layer != layer.name or len(found.maps) != n or found.maps.shape[1:3] != whole.activations.shape[1:3]:
-            raise ValueError(
-                f"the groups are of {len(found.maps)} pictures at {found.layer!r}; expected {n} at {layer.name!r}: "
-                "make them with the same pictures and layer"
-            )
+    def of(cls, found: Groups, layer: Layer, fill: str) -> _Groups:
+        if found.layer != layer.name:
+            raise ValueError(_other_pictures(found, len(found.maps), layer))
         maps = found.maps - (found.maps.mean(axis=(0, 1, 2)) if fill == "mean" else 0.0)
-        return cls(np.arange(len(found.factors)), maps, found.factors)
+        return cls(np.arange(len(found.factors)), maps, found.factors, found, layer)
 
-    def part(self, image: int, unit: int) -> np.ndarray:
+    def part(self, activations: np.ndarray, image: int, unit: int) -> np.ndarray:
+        if image >= len(self.maps) or self.maps.shape[1:3] != activations.shape[:2]:
+            raise ValueError(_other_pictures(self.found, image + 1, self.layer))
         removed: np.ndarray = self.maps[image, :, :, unit, None] * self.factors[unit]
         return removed
 
@@ -249,11 +261,22 @@ class _Groups:
 _Removal = _Channels | _Cells | _Groups
 
 
-def _mean(activations: np.ndarray, fill: str) -> np.ndarray | float:
-    mean: np.ndarray = activations.mean(axis=tuple(range(activations.ndim - 1)))
-    return mean if fill == "mean" else 0.0
+def _other_pictures(found: Groups, n: int, layer: Layer) -> str:
+    return (
+        f"the groups are of {len(found.maps)} pictures at {found.layer!r}; expected {n} at {layer.name!r}: "
+        "make them with the same pictures and layer"
+    )
 
 
-def _largest(estimates: np.ndarray, top: int) -> np.ndarray:
-    """Units that matter most, either way, in the mean over the pictures: of ``(image, unit)``."""
-    return np.argsort(-np.abs(estimates).mean(axis=0), kind="stable")[:top]
+def _mean(asked: Passes, layer: Layer, fill: str) -> np.ndarray:
+    """Give what stands in a channel's place, ``(channel,)``: zeros, or its mean over all pictures and places."""
+    if fill == "zero":
+        return np.zeros(layer.channels, np.float32)
+    parts = [part.activations.reshape(len(part.activations), -1, layer.channels).mean(axis=1) for _, part in asked]
+    mean: np.ndarray = np.concatenate(parts).mean(axis=0)
+    return mean
+
+
+def _largest(estimates: Sequence[np.ndarray], top: int) -> np.ndarray:
+    """Units that matter most, either way, in the mean over the pictures: of batches ``(image, unit)``."""
+    return np.argsort(-np.abs(np.concatenate(estimates)).mean(axis=0), kind="stable")[:top]

@@ -19,7 +19,7 @@ import tensorflow as tf
 from modelzoo import GraphError, Network
 from modelzoo.graph import Node
 
-__all__ = ["Given", "feeds_of", "given_tensors", "picture_input"]
+__all__ = ["Given", "feeds_of", "given_tensors", "picture_input", "rows_of"]
 
 Given = Mapping[str, Any]
 
@@ -79,6 +79,12 @@ def given_tensors(given: Given | None, begin: int, n: int, total: int) -> dict[s
             )
         rows[name] = tf.constant(np.repeat(values, n, axis=0) if len(values) == 1 else values[begin : begin + n])
     return rows
+
+
+def rows_of(given: Given | None, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Give the values of other inputs for some pictures, by their numbers; one row that serves all stays one."""
+    values = {name: np.asarray(value) for name, value in (given or {}).items()}
+    return {name: value if value.ndim == 0 or len(value) == 1 else value[rows] for name, value in values.items()}
 
 
 def feeds_of(net: Network, entry: Node, pictures: Any, given: Mapping[str, Any]) -> dict[int, Any]:

@@ -28,10 +28,10 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input
+from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input, rows_of
 from diamond.attribution.flowed import Flow
 from diamond.attribution.groups import factorise
-from diamond.attribution.tail import Gradient, gradients, over_space, rows_of
+from diamond.attribution.tail import Gradient, gradients, over_space
 from diamond.attribution.targets import Target
 from modelzoo import GraphError, Layer, Network
 from modelzoo.graph import Node

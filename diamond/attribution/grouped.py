@@ -48,7 +48,9 @@ class Groups(Result):
     logits
         ``(image,)`` the score.
     pictures
-        ``(image, height, width, 3)`` as the network saw them, in [0, 1].
+        ``(up to 6, height, width, 3)`` the first of them as the network saw them, in [0, 1].
+    skipped
+        Name and reason of each file that gave no picture.
     sprites
         The layer's spritemap, or None where no store has one.
     rendered
@@ -71,6 +73,7 @@ class Groups(Result):
     pictures: np.ndarray = field(repr=False)
     sprites: Spritemap | None = field(repr=False, default=None)
     rendered: np.ndarray | None = field(repr=False, default=None)
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.factors)

@@ -28,7 +28,8 @@ import numpy as np
 
 from diamond.attribution.feeding import Given
 from diamond.attribution.grouped import Groups
-from diamond.attribution.tail import Gradient, gradients, over_space
+from diamond.attribution.passes import Passes
+from diamond.attribution.tail import over_space
 from diamond.attribution.targets import Target
 from modelzoo import GraphError, Layer, Network
 from spritemaps import Store, find
@@ -81,6 +82,7 @@ def groups(
     recipe: Any = None,
     given: Given | None = None,
     store: Store | str | Path | None = None,
+    progress: bool = True,
 ) -> Groups:
     """Find groups of channels that fire together, their places and their effect on a class.
 
@@ -89,8 +91,9 @@ def groups(
     net
         The network.
     images
-        One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a
-        list of those. Their activations are held in memory together.
+        One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], a
+        folder, a list of those, or any iterable of them; read a batch at a time, a file that gives no picture skipped,
+        told and counted. The maps of all are kept.
     layer
         A layer with height and width, or its address.
     k
@@ -108,6 +111,8 @@ def groups(
         Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
     store
         Where to look first for the layer's spritemap.
+    progress
+        Whether to show a progress bar, from 64 pictures on.
 
     Returns
     -------
@@ -126,29 +131,29 @@ def groups(
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
     if not place.is_spatial:
         raise GraphError(f"{place.name!r} has the shape {place.output_shape}: no height and width to have groups in")
-    pictures, names = net.read_named(images)
-    whole = Gradient.joined(list(gradients(net, pictures, place, positive=positive, negative=negative, given=given)))
-    found = factorise(whole.activations, k, layer=place.name, seed=seed)
-    # Sum over places of map x (factor . gradient): what the score owes the group's part of the activations.
-    effects = over_space(found.maps * (whole.gradients @ found.factors.T))
-    order = np.argsort(-effects.mean(axis=0), kind="stable")
-    factors = found.factors[order]
-    plus, minus = whole.classes_in_words(net)
+    asked = Passes(net, images, place, positive=positive, negative=negative, given=given, progress=progress)
+    some = _Sample(seed)
+    for _, part in asked:
+        some.add(_finite(part.activations, place.name))
+    factoriser = _Factoriser(some.cells, k, place.name, seed)
+    maps, effects, totals = [], [], []
+    for _, part in asked:
+        maps.append(factoriser.maps(part.activations))
+        # Sum over places of map x (factor . gradient): what the score owes the group's part of the activations.
+        effects.append(over_space(maps[-1] * (part.gradients @ factoriser.factors.T)))
+        totals.append(over_space(part.activations * part.gradients).sum(axis=1))
+    per_image = np.concatenate(effects)
+    order = np.argsort(-per_image.mean(axis=0), kind="stable")
+    factors = factoriser.factors[order]
     return Groups(
-        network=net.name,
-        layer=place.name,
-        images=names,
-        maps=found.maps[..., order],
+        **asked.told,
+        maps=np.concatenate(maps)[..., order],
         factors=factors,
-        effects=effects.mean(axis=0)[order],
-        per_image=effects[:, order],
-        totals=over_space(whole.activations * whole.gradients).sum(axis=1),
-        explained=found.explained,
-        clipped=found.clipped,
-        positive=plus,
-        negative=minus,
-        logits=whole.scores,
-        pictures=pictures,
+        effects=per_image.mean(axis=0)[order],
+        per_image=per_image[:, order],
+        totals=np.concatenate(totals),
+        explained=factoriser.explained,
+        clipped=factoriser.clipped,
         sprites=find(net.fingerprint(place), store=store),
         rendered=_rendered(net, place, factors, recipe, seed) if sprites else None,
     )
@@ -174,43 +179,87 @@ def factorise(activations: np.ndarray, k: int, *, layer: str = "the layer", seed
         For a `k` below 1 or above the number of channels or places, activations that are nowhere above zero, and ones
         that are not finite.
     """
-    from sklearn.decomposition import NMF
+    some = _Sample(seed)
+    some.add(_finite(activations, layer))
+    factoriser = _Factoriser(some.cells, k, layer, seed)
+    maps = factoriser.maps(activations)
+    return Factors(maps, factoriser.factors, factoriser.explained, factoriser.clipped)
 
-    *shape, channels = activations.shape
-    cells = np.maximum(activations, 0).reshape(-1, channels)
-    most = min(cells.shape)
-    if not 1 <= k <= most:
-        raise ValueError(
-            f"k is {k}; {layer!r} has {channels} channels at {len(cells)} places, so there are 1 to {most} groups"
-        )
+
+class _Sample:
+    """Places drawn evenly from all that come by: all of them, in their order, as long as they are few."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._lots = np.zeros(0)
+        self.cells = np.zeros((0, 0), np.float32)
+
+    def add(self, activations: np.ndarray) -> None:
+        new = np.maximum(activations, 0).reshape(-1, activations.shape[-1])
+        self.cells = np.concatenate([self.cells, new]) if len(self.cells) else new
+        self._lots = np.concatenate([self._lots, self._rng.random(len(new))])
+        if len(self.cells) > MOST_PLACES:
+            drawn = np.sort(np.argpartition(self._lots, MOST_PLACES)[:MOST_PLACES])
+            self.cells, self._lots = self.cells[drawn], self._lots[drawn]
+
+
+class _Factoriser:
+    """Factors found at some places; maps of any activations follow from them, and what these maps miss is counted."""
+
+    def __init__(self, cells: np.ndarray, k: int, layer: str, seed: int) -> None:
+        from sklearn.decomposition import NMF
+
+        most = min(cells.shape)
+        if not 1 <= k <= most:
+            raise ValueError(
+                f"k is {k}; {layer!r} has {cells.shape[1]} channels at {len(cells)} places, so there are 1 to {most} "
+                "groups"
+            )
+        if not cells.any():
+            raise ValueError(f"no channel of {layer!r} is above zero in these pictures: there is nothing to group")
+        # Scaled to the size of 1: the solver's tolerances are meant for that.
+        self._scale = float(cells.mean())
+        self._model = NMF(n_components=k, init="nndsvda", random_state=seed, max_iter=MOST_STEPS, tol=1e-4)
+        with warnings.catch_warnings():
+            # More steps change the third digit of a factor; what the product explains is told in any case.
+            warnings.simplefilter("ignore")
+            self._model.fit(cells / self._scale)
+        lengths = np.linalg.norm(self._model.components_, axis=1)
+        self._lengths = np.where(lengths > SMALL, lengths, 1.0)
+        self.factors = (self._model.components_ / self._lengths[:, None]).astype(np.float32)
+        self._missed = self._squares = self._below = self._sizes = 0.0
+
+    def maps(self, activations: np.ndarray) -> np.ndarray:
+        """Give ``(image, rows, columns, k)`` for ``(image, rows, columns, channel)``."""
+        *shape, channels = activations.shape
+        cells = np.maximum(activations, 0).reshape(-1, channels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            strengths = self._model.transform(cells / self._scale) * self._lengths * self._scale
+        self._missed += float(((cells - strengths @ self.factors) ** 2).sum())
+        self._squares += float((cells.astype(np.float64) ** 2).sum())
+        self._below -= float(np.minimum(activations, 0).sum())
+        self._sizes += float(np.abs(activations).sum())
+        found: np.ndarray = strengths.reshape(*shape, -1).astype(np.float32)
+        return found
+
+    @property
+    def explained(self) -> float:
+        """How much of the squares of the activations above zero the maps so far explain, from 0 to 1."""
+        return 1.0 - self._missed / self._squares
+
+    @property
+    def clipped(self) -> float:
+        """How much of the activations so far lay below zero, from 0 to 1."""
+        return self._below / self._sizes
+
+
+def _finite(activations: np.ndarray, layer: str) -> np.ndarray:
     if not np.isfinite(activations).all():
         raise ValueError(
             f"the activations of {layer!r} are not finite; the pictures or the weights hold NaN or infinity"
         )
-    if not cells.any():
-        raise ValueError(f"no channel of {layer!r} is above zero in these pictures: there is nothing to group")
-    size = float(np.sqrt(cells.mean()))
-    rng = np.random.default_rng(seed)
-    few = len(cells) <= MOST_PLACES
-    looked_at = cells if few else cells[np.sort(rng.choice(len(cells), MOST_PLACES, replace=False))]
-    model = NMF(n_components=k, init="nndsvda", random_state=seed, max_iter=MOST_STEPS, tol=1e-4)
-    with warnings.catch_warnings():
-        # More steps change the third digit of a factor; what the product explains is told in any case.
-        warnings.simplefilter("ignore")
-        # Scaled to the size of 1: the solver's tolerances are meant for that.
-        strengths = model.fit_transform(looked_at / size**2)
-        if not few:
-            strengths = model.transform(cells / size**2)
-    lengths = np.linalg.norm(model.components_, axis=1)
-    factors = model.components_ / np.where(lengths > SMALL, lengths, 1.0)[:, None]
-    strengths = strengths * lengths * size**2
-    missed = float(((cells - strengths @ factors) ** 2).sum())
-    return Factors(
-        maps=strengths.reshape(*shape, k).astype(np.float32),
-        factors=factors.astype(np.float32),
-        explained=1.0 - missed / float((cells.astype(np.float64) ** 2).sum()),
-        clipped=float(-np.minimum(activations, 0).sum() / np.abs(activations).sum()),
-    )
+    return activations
 
 
 def _rendered(net: Network, layer: Layer, factors: np.ndarray, recipe: Any, seed: int) -> np.ndarray:

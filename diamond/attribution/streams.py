@@ -23,8 +23,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from diamond.attribution.feeding import Given, picture_input
-from modelzoo import Network
+from diamond.attribution.feeding import Given, picture_input, rows_of
+from modelzoo import GraphError, Network
 from modelzoo.inputs.pictures import PictureError
 from modelzoo.inputs.pictures import images as read_images
 from modelzoo.inputs.sounds import SoundError, is_sound
@@ -47,13 +47,13 @@ class Batch:
         ``(n, height, width, 3)`` float32 in [0, 1] of the network's size; of sounds ``(n, frequency, time, 1)``.
     names
         A word for each: the file's name (below the folder that was given), or its number.
-    sources
-        ``(n,)`` which of the sources each is from, counted from 0, those that were skipped included.
+    given
+        ``(n, ...)`` or ``(1, ...)`` values of the network's other inputs that go with these pictures, by address.
     """
 
     pictures: np.ndarray
     names: tuple[str, ...]
-    sources: np.ndarray
+    given: dict[str, np.ndarray]
 
 
 @dataclass(eq=False)
@@ -72,8 +72,10 @@ class Stream:
     _sources: Iterator[tuple[str | None, Any]]
     count: int | None
     _size: tuple[int, int] | None
+    _given: Given | None
     _batch: int
     _progress: bool
+    _tell: bool
     _skipped: list[str] = field(default_factory=list)
 
     @property
@@ -90,19 +92,24 @@ class Stream:
                 raise PictureError(_mixed(self._net, first, (row[1], row[0].shape)))
             waiting.append(row)
             if len(waiting) == self._batch:
-                yield _joined(waiting)
+                yield self._joined(waiting)
                 waiting = []
         if waiting:
-            yield _joined(waiting)
+            yield self._joined(waiting)
         if first is None:
             begin = "no picture was given" if not self._skipped else f"none of {len(self._skipped)} could be read"
             raise PictureError("; ".join([begin, *self._skipped[:MOST_TOLD]]))
-        if self._skipped:
+        if self._skipped and self._tell:
             told = "; ".join(self._skipped[:MOST_TOLD])
             more = len(self._skipped) - MOST_TOLD
             rest = f"; and {more} more" if more > 0 else ""
             of = "" if self.count is None else f" of {self.count:,}"
             warnings.warn(f"skipped {len(self._skipped)}{of} pictures: {told}{rest}", UserWarning, stacklevel=3)
+
+    def _joined(self, rows: list[tuple[np.ndarray, str, int]]) -> Batch:
+        pictures, names, places = zip(*rows, strict=True)
+        # By the place of its source: a file that was skipped takes its row with it.
+        return Batch(np.stack(pictures), tuple(names), rows_of(self._given, np.array(places)))
 
     def _rows(self) -> Iterator[tuple[np.ndarray, str, int]]:
         numbered = 0
@@ -140,7 +147,13 @@ class Stream:
 
 
 def stream(
-    net: Network, images: Any, *, given: Given | None = None, batch: int = BATCH, progress: bool = True
+    net: Network,
+    images: Any,
+    *,
+    given: Given | None = None,
+    batch: int = BATCH,
+    progress: bool = True,
+    tell: bool = True,
 ) -> Stream:
     """Read pictures for a network, some at a time.
 
@@ -153,17 +166,22 @@ def stream(
         of the names), a list of any of those, or any other iterable of them, which is read as it goes. For a sound
         network the same of sounds.
     given
-        Values of the network's other inputs, where it has several; the pictures then fit the one that is left.
+        Values of the network's other inputs by address, where it has several: one row, or one for each source. The
+        pictures then fit the input that is left.
     batch
         How many pictures at a time.
     progress
         Whether to show a progress bar, from 64 sources on.
+    tell
+        Whether to warn of what was skipped.
 
     Raises
     ------
     FileNotFoundError, PictureError, SoundError
         For a path that does not exist, nothing to read, a folder without pictures, arrays of wrong values, and, where
         the network takes any size, pictures of several sizes. Some are raised while the stream is read.
+    GraphError
+        Where inputs are not filled, or given as many rows as there are no pictures.
 
     Warns
     -----
@@ -175,7 +193,13 @@ def stream(
     if len(net.graph.inputs) > 1 and len(entry.shape) == 4 and None not in entry.shape[1:3]:
         size = (int(entry.shape[1] or 0), int(entry.shape[2] or 0))
     sources, count = _sources(net, images)
-    return Stream(net, sources, count, size, batch, progress)
+    for name, value in (given or {}).items():
+        rows = np.shape(value)[:1]
+        if count is not None and rows not in ((), (1,), (count,)):
+            raise GraphError(
+                f"{rows[0]} rows of the input {name!r} are given for {count} pictures; expected 1 or {count}"
+            )
+    return Stream(net, sources, count, size, given, batch, progress, tell)
 
 
 def _sources(net: Network, images: Any) -> tuple[Iterator[tuple[str | None, Any]], int | None]:
@@ -228,11 +252,6 @@ def _is_path(source: Any) -> bool:
 
 def _short(source: Any) -> str:
     return str(source).rstrip("/").rsplit("/", 1)[-1]
-
-
-def _joined(rows: list[tuple[np.ndarray, str, int]]) -> Batch:
-    pictures, names, places = zip(*rows, strict=True)
-    return Batch(np.stack(pictures), tuple(names), np.array(places))
 
 
 def _mixed(net: Network, first: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> str:

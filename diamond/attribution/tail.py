@@ -13,7 +13,7 @@ layer, a short batch filled up with copies of its first row, whose results are d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +21,14 @@ import numpy as np
 import tensorflow as tf
 
 from diamond.attribution.broken import what_broke
-from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input
+from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input, rows_of
 from diamond.attribution.linear import codes
+from diamond.attribution.streams import BATCH
 from diamond.attribution.targets import ALL_OTHERS, Question, Target, ask, choose, class_labels, score
 from modelzoo import GraphError, Layer, Network
 from modelzoo.graph import Node
 
-__all__ = ["Gradient", "gradients", "logits_from", "over_space", "rows_of"]
-
-BATCH = 16
+__all__ = ["Gradient", "gradients", "logits_from", "over_space"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +53,6 @@ class Gradient:
     positive: np.ndarray
     negative: np.ndarray | None
     others: bool = False
-
-    @classmethod
-    def joined(cls, parts: Sequence[Gradient]) -> Gradient:
-        """Put batches together."""
-
-        def join(name: str) -> np.ndarray:
-            return np.concatenate([getattr(part, name) for part in parts])
-
-        negative = None if parts[0].negative is None else join("negative")
-        return cls(
-            activations=join("activations"),
-            gradients=join("gradients"),
-            logits=join("logits"),
-            positive=join("positive"),
-            negative=negative,
-            others=parts[0].others,
-        )
 
     @property
     def scores(self) -> np.ndarray:
@@ -166,12 +148,6 @@ def logits_from(
         found = compute(tf.constant(pictures[rows]), others, tf.constant(activations[rows]))
         parts.append(found.numpy()[:n])
     return np.concatenate(parts)
-
-
-def rows_of(given: Given | None, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Give the values of other inputs for some pictures, by their numbers; one row that serves all stays one."""
-    values = {name: np.asarray(value) for name, value in (given or {}).items()}
-    return {name: value if len(value) == 1 else value[rows] for name, value in values.items()}
 
 
 def over_space(values: np.ndarray) -> np.ndarray:

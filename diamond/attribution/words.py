@@ -1,6 +1,6 @@
 """What a channel is for, in words, from what it does and nothing else.
 
-    >>> told = describe(net, "photos/*.jpg", "block14_add")
+    >>> told = describe(net, "photos/", "block14_add")
     >>> print(told)
     channel 187: pushes mostly hunting dogs (beagle, bluetick, Walker hound); fires in the middle, in 14 of 20 pictures
     channel  40: pushes laptop, notebook and space bar; fires at the edges, in 3 of 20 pictures
@@ -29,7 +29,8 @@ import numpy as np
 from diamond.attribution.described import ChannelWords, Description, Pushed
 from diamond.attribution.every_class import effects_on_classes
 from diamond.attribution.feeding import Given
-from diamond.attribution.tail import Gradient, gradients, over_space
+from diamond.attribution.passes import Passes
+from diamond.attribution.tail import over_space
 from modelzoo import Layer, Network
 from modelzoo.labels import ancestors, has_ancestors
 from spritemaps import Store, find
@@ -77,6 +78,7 @@ def describe(
     classes: int = 10,
     given: Given | None = None,
     store: Store | str | Path | None = None,
+    progress: bool = True,
 ) -> Description:
     """Describe channels by the classes they push and the places they fire at.
 
@@ -85,8 +87,9 @@ def describe(
     net
         The network.
     images
-        One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], or a
-        list of those. The more, and the more different, the better the words.
+        One or many pictures: path, URL, array ``(height, width, 3)`` or ``(batch, height, width, 3)`` in [0, 1], a
+        folder, a list of those, or any iterable of them; read a batch at a time, a file that gives no picture skipped,
+        told and counted. The more, and the more different, the better the words.
     layer
         A layer or its address.
     channels
@@ -99,6 +102,8 @@ def describe(
         Values of the network's other inputs by address, ``(n, ...)`` or ``(1, ...)``, where it has several.
     store
         Where to look first for the layer's spritemap.
+    progress
+        Whether to show a progress bar, from 64 pictures on.
 
     Returns
     -------
@@ -116,30 +121,37 @@ def describe(
     if min(top, classes) < 1:
         raise ValueError(f"top is {top} and classes {classes}; expected 1 or more")
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
-    pictures, names = net.read_named(images)
-    whole = Gradient.joined(list(gradients(net, pictures, place, given=given)))
-    activations, outputs = whole.activations, whole.logits.shape[1]
+    asked = Passes(net, images, place, given=given, progress=progress)
     if channels is None:
-        owed = np.abs(over_space(activations * whole.gradients)).mean(axis=0)
-        chosen = np.argsort(-owed, kind="stable")[:top]
+        owed = np.concatenate([np.abs(over_space(part.activations * part.gradients)) for _, part in asked])
+        chosen = np.argsort(-owed.mean(axis=0), kind="stable")[:top]
     else:
-        chosen = _checked(channels, place, activations.shape[-1])
-    effects = effects_on_classes(net, pictures, place, activations, chosen, outputs, given)
-    pushes = effects - (effects.mean(axis=1, keepdims=True) if effects.shape[1] > 1 else 0.0)
-    kinds = _kinds(net, outputs)
+        chosen = _checked(channels, place)
+    effects, peaks = [], []
+    for batch, part in asked:
+        outputs = part.logits.shape[1]
+        pushed = effects_on_classes(net, batch.pictures, place, part.activations, chosen, outputs, batch.given)
+        effects.append(pushed * len(batch.names))
+        peaks.append(part.activations[..., chosen].reshape(len(batch.names), -1, len(chosen)).max(axis=1))
+    firing = _Firing(np.concatenate(peaks))
+    for _, part in asked:
+        firing.add(part.activations[..., chosen])
+    effect = np.sum(effects, axis=0) / len(asked.names)
+    pushes = effect - (effect.mean(axis=1, keepdims=True) if effect.shape[1] > 1 else 0.0)
+    kinds = _kinds(net, pushes.shape[1])
     told = []
-    for channel, push in zip(chosen, pushes, strict=True):
+    for i, (channel, push) in enumerate(zip(chosen, pushes, strict=True)):
         towards, away = (_towards(net, sign * push, classes, kinds) for sign in (1, -1))
-        fires = _fires(activations[..., channel], names)
-        told.append(ChannelWords(channel=int(channel), towards=towards, away=away, **fires))
+        told.append(ChannelWords(channel=int(channel), towards=towards, away=away, **firing.told(i, asked.names)))
     return Description(
         network=net.name,
         layer=place.name,
-        images=names,
+        images=asked.names,
         channels=tuple(told),
         pushes=pushes,
-        pictures=pictures,
+        pictures=asked.pictures,
         sprites=find(net.fingerprint(place), store=store),
+        skipped=asked.skipped,
     )
 
 
@@ -206,31 +218,55 @@ def _towards(net: Network, push: np.ndarray, classes: int, kinds: Mapping[int, t
     )
 
 
-def _fires(values: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
-    """Where a channel fires: at half its largest value over all pictures, or more."""
-    most = float(values.max())
-    if most <= 0:
-        return {"where": "nowhere", "fires_in": 0, "pictures": len(names), "share": 0.0, "most_in": ()}
-    peaks = values.reshape(len(values), -1).max(axis=1)
-    order = [int(i) for i in np.argsort(-peaks, kind="stable") if peaks[i] >= FIRES * most]
-    found = {"fires_in": len(order), "pictures": len(names), "most_in": tuple(names[i] for i in order[:3])}
-    if values.ndim != 3:
-        return {"where": "", "share": 1.0, **found}
-    fires = values[order] >= FIRES * most
-    share = float(fires.mean())
-    rows, columns = values.shape[1:]
-    down, across = np.meshgrid(_off_centre(rows), _off_centre(columns), indexing="ij")
-    # The middle is the box of half the area: chance alone puts half of what fires there.
-    middle = np.maximum(down, across) <= np.sqrt(0.5)
-    inside, area = float((fires & middle).sum() / fires.sum()), float(middle.mean())
-    where = "in no fixed place"
-    if share >= EVERYWHERE:
-        where = "everywhere"
-    elif inside >= MOSTLY and inside > area:
-        where = "in the middle"
-    elif inside <= 1 - MOSTLY and inside < area:
-        where = "at the edges"
-    return {"where": where, "share": share, **found}
+class _Firing:
+    """Where channels fire: at half their largest value over all pictures, or more.
+
+    Parameters
+    ----------
+    peaks
+        ``(image, channel)`` the largest value of each picture.
+    """
+
+    def __init__(self, peaks: np.ndarray) -> None:
+        self._peaks, self._bar = peaks, FIRES * peaks.max(axis=0)
+        self._fires = self._inside = self._area = np.zeros(peaks.shape[1])
+        self._cells: int | None = None
+        self._seen = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Count the cells of ``(batch, rows, columns, channel)``, in the order of the peaks."""
+        peaks = self._peaks[self._seen : self._seen + len(values)]
+        self._seen += len(values)
+        if values.ndim != 4:
+            return
+        rows, columns = values.shape[1:3]
+        down, across = np.meshgrid(_off_centre(rows), _off_centre(columns), indexing="ij")
+        # The middle is the box of half the area: chance alone puts half of what fires there.
+        middle = np.maximum(down, across) <= np.sqrt(0.5)
+        fires = (values >= self._bar) & (peaks >= self._bar)[:, None, None]
+        self._cells, self._area = rows * columns, np.full(len(self._bar), middle.mean())
+        self._fires = self._fires + fires.sum(axis=(0, 1, 2))
+        self._inside = self._inside + fires[:, middle].sum(axis=(0, 1))
+
+    def told(self, channel: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """Give the fields of `ChannelWords` that say where."""
+        peaks, bar = self._peaks[:, channel], self._bar[channel]
+        if bar <= 0:
+            return {"where": "nowhere", "fires_in": 0, "pictures": len(names), "share": 0.0, "most_in": ()}
+        order = [int(i) for i in np.argsort(-peaks, kind="stable") if peaks[i] >= bar]
+        found = {"fires_in": len(order), "pictures": len(names), "most_in": tuple(names[i] for i in order[:3])}
+        if self._cells is None:
+            return {"where": "", "share": 1.0, **found}
+        share = float(self._fires[channel] / (len(order) * self._cells))
+        inside, area = float(self._inside[channel] / self._fires[channel]), float(self._area[channel])
+        where = "in no fixed place"
+        if share >= EVERYWHERE:
+            where = "everywhere"
+        elif inside >= MOSTLY and inside > area:
+            where = "in the middle"
+        elif inside <= 1 - MOSTLY and inside < area:
+            where = "at the edges"
+        return {"where": where, "share": share, **found}
 
 
 def _off_centre(n: int) -> np.ndarray:
@@ -238,7 +274,8 @@ def _off_centre(n: int) -> np.ndarray:
     return np.abs((np.arange(n) + 0.5) / n * 2 - 1)
 
 
-def _checked(channels: Sequence[int], layer: Layer, n: int) -> np.ndarray:
+def _checked(channels: Sequence[int], layer: Layer) -> np.ndarray:
+    n = layer.channels
     chosen = np.array([operator.index(channel) for channel in channels], np.int64)
     if not len(chosen):
         raise ValueError(f"no channels were given; {layer.name!r} has {n}, from 0")

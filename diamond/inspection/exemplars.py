@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from diamond.attribution.feeding import Given
 from diamond.attribution.linear import contributions
 from diamond.attribution.semantic import spatial_layer, upright
 from diamond.attribution.streams import stream
@@ -147,6 +148,7 @@ def exemplars(
     top: int = 8,
     batch: int = 16,
     progress: bool = True,
+    given: Given | None = None,
     store: Store | str | Path | None = None,
 ) -> Exemplars:
     """Find the pictures that excite a layer's channels most.
@@ -171,6 +173,8 @@ def exemplars(
         How many pictures at a time.
     progress
         Whether to show a progress bar, from 64 pictures on.
+    given
+        Values of the network's other inputs by address, where it has several: one row, or one for each picture.
     store
         Where to look first for the layer's spritemap.
 
@@ -183,7 +187,7 @@ def exemplars(
     UnknownLayerError, PictureError, FileNotFoundError
         For a layer that is not there, naming the nearest, and where nothing can be read.
     GraphError
-        For a cell of a layer without height and width.
+        For a cell of a layer without height and width, and for inputs that are not filled.
     IndexError
         For a channel or a cell that the layer does not have.
     ValueError
@@ -206,9 +210,10 @@ def exemplars(
         axes = axes[::-1]
     best: _Best | None = None
     names: list[str] = []
-    reading = stream(net, _pictures_alone(images), batch=batch, progress=progress)
+    reading = stream(net, _pictures_alone(images), given=given, batch=batch, progress=progress)
     for part in reading:
-        grid = np.concatenate([p.activations for p in contributions(net, part.pictures, place, positive=None)])
+        found = contributions(net, part.pictures, place, positive=None, given=part.given)
+        grid = np.concatenate([each.activations for each in found])
         grid = grid.reshape(len(grid), 1, 1, -1) if grid.ndim != 4 else upright(net, grid)
         best = best or _Best(wanted, top, _checked_cell(place, cell, grid.shape[1:3]), grid.shape[1:3], axes)
         best.add(grid, part.pictures, len(names))
