@@ -38,6 +38,7 @@ from diamond.attribution.streams import stream
 from diamond.attribution.targets import ALL_OTHERS, OTHERS, Target
 from diamond.show.result import Result
 from modelzoo import GraphError, Layer, Network, image
+from modelzoo.inputs.frontends import cell_edges
 from modelzoo.predictions import names_of
 from spritemaps import Spritemap, Store, find
 
@@ -86,6 +87,9 @@ class SemanticMap(Result):
         answered ``(image, cells high, cells wide, channel)``.
     sprites
         The layer's spritemap, or None where no store has one.
+    edges_hz, edges_s
+        Of a sound: ``(cells high + 1,)`` frequencies between which the rows lie, lowest first, and
+        ``(cells wide + 1,)`` seconds from the start of the patch. Else None.
     """
 
     FRAME_PX: ClassVar[int] = FRAME_HEIGHT_PX
@@ -109,6 +113,8 @@ class SemanticMap(Result):
     other_pictures: np.ndarray = field(repr=False, default_factory=lambda: np.zeros((0, 0, 0, 3), np.float32))
     other_activations: np.ndarray = field(repr=False, default_factory=lambda: np.zeros((0, 0, 0, 0), np.float32))
     sprites: Spritemap | None = field(repr=False, default=None)
+    edges_hz: np.ndarray | None = None
+    edges_s: np.ndarray | None = None
 
     @property
     def question(self) -> str:
@@ -123,15 +129,23 @@ class SemanticMap(Result):
         return "activation" if self.positive is None else "logits"
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row a cell and channel: row, column, cell (its value in the heatmap), rank, channel, score, activation."""
+        """One row a cell and channel: row, column, cell (its value in the heatmap), rank, channel, score, activation.
+
+        Of a sound also where the cell begins and ends: low_hz, high_hz, from_s, to_s.
+        """
         import pandas as pd
 
         row, column, rank = (axis.ravel() for axis in np.indices(self.channels.shape))
         channel = self.channels.ravel()
+        heard = {}
+        if self.edges_hz is not None and self.edges_s is not None:
+            heard = {"low_hz": self.edges_hz[row], "high_hz": self.edges_hz[row + 1]}
+            heard |= {"from_s": self.edges_s[column], "to_s": self.edges_s[column + 1]}
         return pd.DataFrame(
             {
                 "row": row,
                 "column": column,
+                **heard,
                 "cell": self.heatmap[row, column],
                 "rank": rank + 1,
                 "channel": channel,
@@ -241,6 +255,8 @@ def semantic_map(
     )
     other_pictures, other_names, other_activations = _others(net, others, place, given, found.activations[:0])
     values, activations = upright(net, found.values)[0], upright(net, found.activations)[0]
+    audio = net.input.audio
+    hz, s = (None, None) if audio is None else cell_edges(audio, *activations.shape[:2])
     return SemanticMap(
         network=net.name,
         layer=place.name,
@@ -257,6 +273,8 @@ def semantic_map(
         other_pictures=other_pictures if other_names else pictures[:0],
         other_activations=upright(net, other_activations),
         sprites=find(net.fingerprint(place), store=store),
+        edges_hz=hz,
+        edges_s=s,
     )
 
 

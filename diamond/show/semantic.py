@@ -69,6 +69,8 @@ def semantic_page(found: SemanticMap) -> str:
         "sheet": None if sheet is None else [sheet.columns, sheet.rows, sheet.tile_px],
         "middle": MIDDLE,
         "colour": FIRED,
+        "edgesHz": None if found.edges_hz is None else [round(float(hz), 1) for hz in found.edges_hz],
+        "edgesS": None if found.edges_s is None else [round(float(s), 3) for s in found.edges_s],
         "cells": pack(_shown(found, cells.reshape(high, wide, top)).astype(np.uint16)),
         "scores": pack_measured(_shown(found, found.scores)),
         "heat": pack_measured(_shown(found, found.heatmap)),
@@ -166,15 +168,33 @@ def semantic_figure(found: SemanticMap, view: str = "heatmap") -> Figure:
     )
     covered.set_title(f"{found.layer}: {found.question}", fontsize=9, loc="left")
     for panel in (plain, covered):
-        panel.axis("off")
+        if found.edges_hz is None or found.edges_s is None:
+            panel.axis("off")
+        else:
+            _scale(panel, found.edges_hz, found.edges_s)
     most = float(np.abs(found.overall_scores).max()) or 1.0
     panels = below.subplots(2, columns, squeeze=False, height_ratios=(1, 0.14))
     for panel in panels.ravel():
         panel.axis("off")
     for i in range(min(n, columns)):
         _draw_channel(panels[:, i], found, int(found.overall[i]), float(found.overall_scores[i]), most)
-    below.suptitle(f"top channels of the whole picture, in {found.unit}", fontsize=9, x=0.012, ha="left")
+    whole = "picture" if found.edges_hz is None else "spectrogram"
+    below.suptitle(f"top channels of the whole {whole}, in {found.unit}", fontsize=9, x=0.012, ha="left")
     return figure
+
+
+def _scale(panel, edges_hz: np.ndarray, edges_s: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+    """Write frequencies and seconds beside a spectrogram, lowest frequency at the bottom."""
+    bottom, top = panel.get_ylim()
+    left, right = panel.get_xlim()
+    rows, columns = (np.unique(np.linspace(0, len(edges) - 1, 5).round()).astype(int) for edges in (edges_hz, edges_s))
+    kilohertz = [f"{edges_hz[row] / 1000:.2g}" for row in rows]
+    panel.set_yticks(bottom + (top - bottom) * rows / (len(edges_hz) - 1), kilohertz, fontsize=7)
+    panel.set_xticks(
+        left + (right - left) * columns / (len(edges_s) - 1), [f"{edges_s[c]:.2g}" for c in columns], fontsize=7
+    )
+    panel.set_ylabel("kHz", fontsize=7)
+    panel.set_xlabel("s", fontsize=7)
 
 
 def _draw_channel(panels, found: SemanticMap, channel: int, score: float, most: float) -> None:  # type: ignore[no-untyped-def]

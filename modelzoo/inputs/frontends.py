@@ -30,7 +30,7 @@ import numpy.typing as npt
 from modelzoo.audio_cards import AudioFrontend, LogScale
 from modelzoo.inputs.sounds import Sound, SoundError, is_sound, load_sound
 
-__all__ = ["Patches", "band_centres_hz", "frame_times_s", "read_patches", "spectrogram"]
+__all__ = ["Patches", "band_centres_hz", "cell_edges", "frame_times_s", "read_patches", "spectrogram"]
 
 # librosa's own frames for finding silence, which the published networks were trained with.
 TRIM_FRAME, TRIM_HOP = 2048, 512
@@ -130,6 +130,26 @@ def frame_times_s(frontend: AudioFrontend, n: int | None = None) -> npt.NDArray[
     """Give the middle of each of the first `n` frames (by default: of a patch), ``(time,)`` in seconds."""
     first = 0.0 if frontend.centred else frontend.n_fft / 2
     return (first + frontend.hop_samples * np.arange(frontend.patch_frames if n is None else n)) / frontend.sr
+
+
+def cell_edges(frontend: AudioFrontend, rows: int, columns: int) -> tuple[npt.NDArray[np.float64], ...]:
+    """Give where the cells of a layer's grid over a patch begin and end: frequencies in Hz, seconds from its start.
+
+    Returns
+    -------
+    tuple
+        ``(rows + 1,)`` in Hz, lowest first, and ``(columns + 1,)`` in seconds. A band reaches half way to its
+        neighbours, and so does a frame.
+    """
+    import librosa
+
+    peaks = librosa.mel_frequencies(
+        n_mels=frontend.n_mels + 2, fmin=frontend.fmin_hz, fmax=frontend.fmax_hz, htk=frontend.mel_scale == "htk"
+    )
+    bands, frames = (np.linspace(0, n, k + 1) for n, k in ((frontend.n_mels, rows), (frontend.patch_frames, columns)))
+    # Band 0 peaks at the second of the points that the filters stand on, and begins half way from the first.
+    seconds = frame_times_s(frontend, 1)[0] + (frames - 0.5) * frontend.hop_s
+    return np.interp(bands + 0.5, np.arange(len(peaks)), peaks), np.maximum(seconds, 0.0)
 
 
 def _patches_of(source: Any, frontend: AudioFrontend) -> tuple[np.ndarray, list[int], np.ndarray]:

@@ -7,6 +7,7 @@ from keras import layers
 
 import diamond as dc
 from modelzoo import GraphError
+from modelzoo.inputs.frontends import band_centres_hz
 from modelzoo.labels import ClassError
 from tests import tiny
 from tests.spritemaps.sprites import finished
@@ -222,3 +223,15 @@ def test_a_sound_is_a_map_of_frequency_and_time():
     # Frequency first, as in the picture: the tone is in the fourth row of four, the second column of six.
     assert found.heatmap.shape == (4, 6)
     assert np.argwhere(found.heatmap > 1).tolist() == [[3, 1]]
+    # Bands of 8 Hz-to-mel steps between 50 and 4,000 Hz; frames of 10 ms around multiples of it.
+    table = found.to_dataframe().set_index(["row", "column"])
+    assert table.loc[(3, 1), ["from_s", "to_s"]].tolist() == pytest.approx([0.035, 0.075])
+    low, high = table.loc[(3, 1), ["low_hz", "high_hz"]]
+    centres = band_centres_hz(frontend)
+    assert centres[11] < low < centres[12]
+    assert centres[15] < high < 4000
+    assert table["low_hz"].min() > 50
+    assert table.loc[(0, 0), "from_s"] == 0
+    assert '"edgesHz": [' in found._page()
+    assert "4 bands × 0.04 s" in found._page()
+    assert [panel.get_ylabel() for panel in found.plot().axes[:2]] == ["kHz", "kHz"]

@@ -31,7 +31,14 @@
     ? value.toExponential(1) : String(Number(value.toPrecision(3)));
   const signed = (value) => (logits && value >= 0 ? "+" : "") + plain(value).replace("-", "\u2212");
   // Rows are counted as the arrays count them; a sound's lowest frequency is row 0, and is drawn at the bottom.
-  const where = (i) => "Row " + (data.flipped ? high - 1 - Math.floor(i / wide) : Math.floor(i / wide)) + ", column " + i % wide;
+  function where(i) {
+    const row = data.flipped ? high - 1 - Math.floor(i / wide) : Math.floor(i / wide), column = i % wide;
+    if (!data.edgesHz) return "Row " + row + ", column " + column;
+    const [low, above] = [data.edgesHz[row], data.edgesHz[row + 1]], large = above >= 1000;
+    const hz = (value) => large ? String(Number((value / 1000).toPrecision(2))) : String(Math.round(value));
+    return hz(low) + "\u2013" + hz(above) + (large ? " kHz, " : " Hz, ")
+      + data.edgesS[column].toFixed(2) + "\u2013" + data.edgesS[column + 1].toFixed(2) + " s";
+  }
 
   // ---- cards: what the pointed cell, or the whole picture, has most of
   function deal(card, channel, score, full) {
