@@ -238,7 +238,7 @@
     const label = "Channel " + names[chosen];
     find("[data-channel]").textContent = channelView.querySelector("span").textContent = label;
     find("[data-fires]").textContent = strongest === 0 ? "never above zero in this picture"
-      : "most at " + where(mostAt[chosen]).toLowerCase() + " (" + plain(strongest) + "); above half of that in " + count + (count === 1 ? " cell" : " cells");
+      : "most at " + where(mostAt[chosen]).replace("Row", "row") + " (" + plain(strongest) + "); above half of that in " + count + (count === 1 ? " cell" : " cells");
     find("[data-reach]").textContent = plain(reach) + ", activation of " + label.toLowerCase();
     const grid = data.others.grid, size = grid[0] * grid[1];
     others.forEach((item, k) => {
