@@ -6,6 +6,8 @@ from spritemaps.grid import cell, channel_at, grid_side
 from spritemaps.job import Job, JobSpec
 from spritemaps.library import find, packaged_store, user_store
 from spritemaps.manifest import ChannelRecord, Manifest, ManifestError
+from spritemaps.outpost import Outpost
+from spritemaps.remote import is_remote
 from spritemaps.store import Store
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "JobSpec",
     "Manifest",
     "ManifestError",
+    "Outpost",
     "Spritemap",
     "Store",
     "StoreError",
@@ -21,6 +24,7 @@ __all__ = [
     "channel_at",
     "find",
     "grid_side",
+    "is_remote",
     "packaged_store",
     "user_store",
 ]

@@ -68,6 +68,11 @@ class Store:
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"the store {self.root} is a file; expected a folder, or a path where one can be made")
 
+    @property
+    def address(self) -> str:
+        """Where what is rendered ends up: the folder, or the address."""
+        return str(self.root)
+
     def find(self, fingerprint: str, recipe_hash: str | None = None) -> Spritemap | None:
         """Find the finished spritemap of a layer; None where there is none.
 

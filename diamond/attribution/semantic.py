@@ -328,7 +328,9 @@ def _others(
         return none, (), none
     batches = list(stream(net, sources, given=given))
     found = [
-        part.activations for b in batches for part in contributions(net, b.pictures, place, positive=None, given=b.given)
+        part.activations
+        for b in batches
+        for part in contributions(net, b.pictures, place, positive=None, given=b.given)
     ]
     pictures = np.concatenate([batch.pictures for batch in batches])
     return pictures, tuple(name for batch in batches for name in batch.names), np.concatenate(found)

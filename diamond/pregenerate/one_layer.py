@@ -26,9 +26,7 @@ from diamond.pregenerate.freeze import checked_channels, spec_of
 from diamond.pregenerate.run import run_jobs
 from diamond.pregenerate.sprites import sprite_maker
 from modelzoo import Layer, Network
-from spritemaps import ChannelRecord, JobSpec, Spritemap, Store, find, user_store
-from spritemaps.merge import copy_layer
-from spritemaps.remote import is_remote
+from spritemaps import ChannelRecord, JobSpec, Outpost, Spritemap, Store, find, is_remote, user_store
 
 __all__ = ["spritemap"]
 
@@ -93,12 +91,7 @@ def spritemap(
         return _in_memory(net, spec, chosen, progress)
     keep = user_store() if store is None else store if isinstance(store, Store) else Store(store)
     spec = spec_of(net, place, settled, seed=seed)
-    if is_remote(keep.root):
-        # Batches are kept near by while they are rendered, and what is finished is put far away in whole.
-        done = _in_store(spec, net, user_store(), progress)
-        copy_layer(done, keep)
-        return done
-    return _in_store(spec, net, keep, progress)
+    return _in_store(spec, net, Outpost(user_store(), keep) if is_remote(keep.root) else keep, progress)
 
 
 def _in_store(spec: JobSpec, net: Network, store: Store, progress: bool) -> Spritemap:

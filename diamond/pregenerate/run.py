@@ -28,7 +28,7 @@ from diamond.pregenerate.quality import PhotoBests, photo_bests, photo_files, st
 from diamond.pregenerate.report import LayerReport, PregenerationReport, quality_of
 from diamond.pregenerate.schedule import Schedule, Shard, check_shard
 from modelzoo import Layer, Network
-from spritemaps import Job, JobSpec, Store
+from spritemaps import Job, JobSpec, Outpost, Store, is_remote, user_store
 
 __all__ = ["pregenerate", "run_jobs"]
 
@@ -66,7 +66,8 @@ def pregenerate(
     layers
         Layers or their addresses; the landmarks where None.
     store
-        The store, or its folder.
+        The store, or its folder; of an address such as ``"gs://bucket/sprites"`` the layers are rendered in the user's
+        own store, and each is sent when it is finished.
     recipe
         How to render; where None each layer's own, see `diamond.pregenerate.choice.recipe_for`.
     size, steps
@@ -125,6 +126,12 @@ def pregenerate(
     ]
     if plan_only:
         return plan.priced(net, chosen, specs, keep, only=wanted)
+    there: list[str] = []
+    if is_remote(keep.root):
+        keep, kept = _near(keep, specs, part)
+        there = [f"{len(chosen) - len(kept)} of {len(chosen)} layers are there already"] * (len(kept) < len(chosen))
+        chosen = tuple(chosen[i] for i in kept)
+        recipes, specs = [recipes[i] for i in kept], [specs[i] for i in kept]
     jobs, notes = _opened(net, chosen, recipes, specs, keep, photos, wanted, seed, batch, retries)
     hands = _hands_of(engine, workers, address)
     return run_jobs(
@@ -136,7 +143,7 @@ def pregenerate(
         budget_s=budget,
         progress=progress,
         hands=hands,
-        notes=notes,
+        notes=[*there, *notes],
     )
 
 
@@ -183,13 +190,24 @@ def run_jobs(
         rows = tuple(_row(line, number, job) for number, job in enumerate(jobs))
         return PregenerationReport(
             network=net.name,
-            store=str(store.root),
+            store=store.address,
             layers=rows,
             took_s=time.monotonic() - begin,
             batches=line.batches,
             stopped=stopped,
             notes=tuple(notes),
         )
+
+
+def _near(far: Store, specs: Sequence[JobSpec], shard: Shard | None) -> tuple[Outpost, list[int]]:
+    """Give a store near by that fills one far away, and which of the layers that one lacks."""
+    if shard is not None:
+        raise ValueError(
+            f"a shard of {far.address}: the processes of a batch system meet in a folder that they share; give that "
+            f"folder as the store, then diamond merge FOLDER {far.address}"
+        )
+    lacking = [i for i, spec in enumerate(specs) if far.find(spec.fingerprint, spec.recipe_hash) is None]
+    return Outpost(user_store(), far), lacking
 
 
 def _opened(
