@@ -45,6 +45,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "features.rendering": ["Rendering"],
         "features.search": ["RecipeSearch", "find_recipe"],
         "inspection.exemplars": ["Exemplars", "exemplars"],
+        "pregenerate.diverse": ["diverse"],
         "pregenerate.one_layer": ["spritemap"],
         "pregenerate.report": ["PregenerationReport"],
         "pregenerate.run": ["pregenerate"],

@@ -48,6 +48,7 @@ from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
+from .pregenerate.diverse import diverse as diverse
 from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from spritemaps import files
 from spritemaps.atlas import Spritemap
+from spritemaps.companions import copy_companions
 from spritemaps.files import StoreError, telling
 from spritemaps.job import MANIFEST_FILE, clear_leftovers
 from spritemaps.manifest import Manifest, ManifestError, NewerSchemaError, Page, read_manifest
@@ -109,6 +110,7 @@ def merge(
         old = there.get((layer.fingerprint, layer.manifest.recipe_hash))
         if old is not None and not is_better(layer.manifest, old.manifest) and _is_whole(old):
             kept += 1
+            written += _beside(layer, old)
             continue
         try:
             size = copy_layer(layer, target)
@@ -124,6 +126,8 @@ def merge(
 
 def copy_layer(layer: Spritemap, target: Store) -> int:
     """Copy a finished layer into a store, over what the store has of the same layer and recipe; give the bytes written.
+
+    What is kept beside it (`spritemaps.companions`) is copied too, where the store has none of its kind.
 
     Raises
     ------
@@ -148,7 +152,8 @@ def copy_layer(layer: Spritemap, target: Store) -> int:
                 files.remove_file(folder / page.file)
         else:
             clear_leftovers(folder)
-    return len(content) + sum(page.bytes for page in pages)
+        beside = copy_companions(layer.folder, folder)
+    return len(content) + sum(page.bytes for page in pages) + beside
 
 
 def is_better(new: Manifest, old: Manifest) -> bool:
@@ -179,6 +184,13 @@ def is_measured(manifest: Manifest) -> bool:
 
 class _DamagedError(StoreError):
     pass
+
+
+def _beside(layer: Spritemap, old: Spritemap) -> int:
+    assert layer.folder is not None
+    assert old.folder is not None
+    with telling(old.folder):
+        return copy_companions(layer.folder, old.folder)
 
 
 def _store(place: Store | str | Path, *, read_only: bool = False) -> Store:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import math
 import re
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spritemaps import files
 from spritemaps.atlas import Spritemap
+from spritemaps.companions import KINDS, Companions, companions
 from spritemaps.files import StoreError, telling
 from spritemaps.grid import cell, grid_side
 from spritemaps.manifest import ChannelRecord, Page
@@ -112,6 +114,9 @@ def site(
             for layer in network.layers:
                 for page in layer.pages:
                     write(f"{layer.folder}/{page.file}", _page_content(layer.spritemap, page))
+                for each in layer.companions:
+                    for page in each.pages:
+                        write(f"{layer.folder}/{each.kind}/{page.file}", _checked_content(each.folder, page))
             used = _copy_photos(network, pictures, write)
             for i, layer in enumerate(network.layers):
                 write(layer.page, _layer_page(network, i, used, title))
@@ -197,6 +202,10 @@ class _Layer:
     @property
     def records(self) -> tuple[ChannelRecord, ...]:
         return self.spritemap.records
+
+    @property
+    def companions(self) -> tuple[Companions, ...]:
+        return companions(self.spritemap.folder)
 
     @property
     def alive(self) -> list[ChannelRecord]:
@@ -417,11 +426,26 @@ def _data(layer: _Layer, others: Sequence[_Layer], photos: Mapping[str, str], ti
         "photo_best": column("photo_best"),
         "photo": names and [name and [name, photos.get(name)] for name in names],
         **_cuts(layer),
+        "companions": [_beside(layer, each) for each in layer.companions],
         "others": [
             {"recipe": other.recipe_name, "page": f"{other.slug}.html", **_cuts(other)}
             for other in others
             if other.spritemap.fingerprint == layer.spritemap.fingerprint and other.channels == layer.channels
         ],
+    }
+
+
+def _beside(layer: _Layer, each: Companions) -> dict[str, Any]:
+    """More pictures of channels: where each channel's lie among them, and a word for each."""
+    starts = itertools.accumulate((len(words) for words in each.captions.values()), initial=0)
+    return {
+        "title": KINDS[each.kind],
+        "side": each.side,
+        "pages": [[f"{layer.slug}/{each.kind}/{page.file}", *page.block] for page in each.pages],
+        "of": {
+            channel: [start, list(words)]
+            for (channel, words), start in zip(each.captions.items(), starts, strict=False)
+        },
     }
 
 
@@ -457,7 +481,11 @@ def _copy_photos(network: _Network, folder: Path | None, write: Any) -> dict[str
 def _page_content(spritemap: Spritemap, page: Page) -> bytes:
     if spritemap.folder is None:
         raise StoreError(f"{spritemap!r} is held in memory; a site shows the finished layers of a store")
-    path = spritemap.folder / page.file
+    return _checked_content(spritemap.folder, page)
+
+
+def _checked_content(folder: Path, page: Page) -> bytes:
+    path = folder / page.file
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spritemaps.companions import companions
 from spritemaps.files import StoreError
 from spritemaps.job import JOB_FILE, MANIFEST_FILE
 from spritemaps.manifest import Manifest, ManifestError, NewerSchemaError, read_manifest
@@ -137,6 +138,13 @@ def _faults(folder: Path, name: str, manifest: Manifest) -> Iterator[Fault]:
             read_page(folder, page, manifest.tile_px)
         except StoreError as error:
             yield Fault(f"{name}/{page.file}", _short(error, folder), RENDER_AGAIN)
+    for each in companions(folder):
+        for page in each.pages:
+            try:
+                read_page(each.folder, page, each.tile_px)
+            except StoreError as error:
+                way_out = f"delete the folder {each.kind} and make its pictures again"
+                yield Fault(f"{name}/{each.kind}/{page.file}", _short(error, folder), way_out)
 
 
 def _index_faults(store: Store, there: dict[str, Manifest]) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ INTERRUPTED = 130
 @app.command()
 def pregenerate(
     name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
-    store: Annotated[Path, typer.Option(help="Folder of the store; made where it is missing.")],
+    store: Annotated[str, typer.Option(help="Folder of the store, made where it is missing; or gs://, s3://.")],
     weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "default",
     layers: Annotated[str | None, typer.Option(help="Layers, by commas; the landmarks without.")] = None,
     all_layers: Annotated[bool, typer.Option("--all-layers", help="After the landmarks all other layers.")] = False,
@@ -88,6 +88,69 @@ def pregenerate(
 
 
 @app.command()
+def diverse(
+    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
+    layer: Annotated[str, typer.Argument(help="A layer whose sprites the store has.")],
+    channels: Annotated[str, typer.Argument(help="Channels: 0-31,40.")],
+    store: Annotated[str | None, typer.Option(help="Where to look first for the layer's sprites.")] = None,
+    weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "default",
+    count: Annotated[int, typer.Option(help="How many pictures of each channel.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the first picture.")] = 0,
+) -> None:
+    """Render several different pictures of channels, kept beside their sprites; diamond site shows them.
+
+    Example: diamond diverse InceptionV1_caffe inception_4d_output 24,57 --store sprites
+    """
+
+    def run() -> str:
+        from diamond.pregenerate.diverse import diverse as do
+        from modelzoo.registry import load
+
+        numbers = read_numbers(channels)
+        kept = do(load(name, weights=weights), layer, numbers, count=count, store=store, seed=seed)
+        return f"{len(numbers)} channels, {count} pictures each: {kept.folder}"
+
+    print(or_exit(run))
+
+
+@app.command()
+def exemplars(
+    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
+    photos: Annotated[Path, typer.Argument(help="Folder of photos.")],
+    store: Annotated[str, typer.Option(help="Folder of the store with the network's sprites.")],
+    layers: Annotated[str | None, typer.Option(help="Layers, by commas; all that the store has without.")] = None,
+    weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "default",
+    top: Annotated[int, typer.Option(help="How many photos of each channel.")] = 6,
+) -> None:
+    """Find the photos that excite each channel most, kept beside its sprite; diamond site shows them.
+
+    Example: diamond exemplars EfficientNetLite0 photos --store sprites
+    """
+
+    def run() -> None:
+        from diamond.inspection.exemplars import exemplars as find_exemplars
+        from modelzoo.fingerprint import fingerprints
+        from modelzoo.registry import load
+        from spritemaps import Store, StoreError
+
+        net, keep = load(name, weights=weights), Store(store)
+        if layers is not None:
+            asked = [word for word in layers.split(",") if word]
+        else:
+            prints = fingerprints(net.graph, net.card.input)
+            there = {sprites.fingerprint for sprites in keep.layers()}
+            asked = [layer.name for layer in net.layers if prints[net.node(layer).index] in there]
+        if not asked:
+            raise StoreError(f"{store} has no sprites of {net.name}; diamond pregenerate renders them")
+        for layer in asked:
+            found = find_exemplars(net, photos, layer, top=top, store=keep)
+            kept = found.keep()
+            print(f"{layer}: {kept.count:,} pictures of {len(kept.captions):,} channels, from {found.count:,} photos")
+
+    or_exit(run)
+
+
+@app.command()
 def status(
     store: Annotated[Path, typer.Argument(help="Folder of the store.")],
     as_json: Json = False,
@@ -136,12 +199,17 @@ def read_duration(text: str) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _obey_threads(store: Path) -> None:
+def _obey_threads(place: str) -> None:
     """Let TensorFlow begin with the threads that jobs in the store froze: once it has begun it cannot change them."""
-    if "TF_NUM_INTRAOP_THREADS" in os.environ or not store.is_dir():
+    if "TF_NUM_INTRAOP_THREADS" in os.environ:
         return
-    from spritemaps import Store
+    from spritemaps import Store, is_remote, user_store
 
-    frozen = [int(job.spec.settings.get("threads", 0)) for job in Store(store).unfinished()]
+    store = Store(place)
+    # What goes to a bucket is rendered in the user's own store.
+    frozen = [
+        int(job.spec.settings.get("threads", 0))
+        for job in (user_store() if is_remote(store.root) else store).unfinished()
+    ]
     if any(frozen):
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(frozen))

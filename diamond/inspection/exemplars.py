@@ -35,7 +35,8 @@ from diamond.show.heat import visible
 from diamond.show.result import Result
 from modelzoo import Layer, Network
 from modelzoo.geometry import AxisView, propagate
-from spritemaps import Spritemap, Store, find
+from spritemaps import Spritemap, Store, StoreError, find
+from spritemaps.companions import Companions, keep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +116,27 @@ class Exemplars(Result):
                 "column": self.places[..., 1].ravel(),
             }
         )
+
+    def keep(self) -> Companions:
+        """Keep the patches beside the layer's sprites, in whose site they are shown (``diamond site``).
+
+        Raises
+        ------
+        StoreError
+            Where no store has sprites of the layer, or theirs cannot be written.
+        """
+        if self.sprites is None:
+            raise StoreError(
+                f"no store has sprites of {self.layer!r} to keep pictures beside: dc.spritemap(net, {self.layer!r}) "
+                "renders them"
+            )
+        numbers = [int(channel) for channel in self.channels]
+        words = {
+            channel: [f"{name}, {value:.3g}" for name, value in zip(names, values, strict=True)]
+            for channel, names, values in zip(numbers, self.images, self.values, strict=True)
+        }
+        patches = {channel: _squared(rows) for channel, rows in zip(numbers, self.patches, strict=True)}
+        return keep(self.sprites.folder, "exemplars", patches, words)
 
     def plot(self) -> Figure:
         """Draw a row a channel: its sprite, then the patches; the first dozen channels."""
@@ -314,6 +336,16 @@ class _Best:
         size_px = max(1, round(patch.shape[1] * factor)), max(1, round(patch.shape[0] * factor))
         smoothly = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
         return np.asarray(Image.fromarray(patch).resize(size_px, smoothly)), np.array(mark, np.float32)
+
+
+def _squared(patches: np.ndarray) -> np.ndarray:
+    """Lay patches ``(n, height, width, 3)`` into the middle of grey squares."""
+    n, height, width, _ = patches.shape
+    side = max(height, width)
+    squares = np.full((n, side, side, 3), 128, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    squares[:, top : top + height, left : left + width] = patches
+    return squares
 
 
 def _levels(picture: np.ndarray) -> np.ndarray:

@@ -172,6 +172,18 @@
       }
       place.append(make("h3", "By other recipes"), row);
     }
+    for (const beside of layer.companions) {
+      if (!beside.of[channel]) continue;
+      const [first, words] = beside.of[channel], row = make("div", undefined, "others");
+      words.forEach((caption, i) => {
+        const shown = make("figure"), picture = make("i");
+        picture.setAttribute("role", "img");
+        picture.setAttribute("aria-label", caption);
+        shown.append(cut(picture, beside, first + i), make("figcaption", caption));
+        row.append(shown);
+      });
+      place.append(make("h3", beside.title), row);
+    }
     const photo = layer.photo && layer.photo[channel];
     if (photo) {
       const shown = make("figure", undefined, "photo");

@@ -9,6 +9,7 @@ from PIL import Image
 import diamond as dc
 from modelzoo import GraphError
 from modelzoo.inputs import PictureError
+from spritemaps import StoreError
 from tests.spritemaps.sprites import finished
 
 SIZE = (8, 12)
@@ -215,3 +216,21 @@ def test_real_photos(shared_data):
     assert found.values.shape == (1, 4)
     assert (np.diff(found.values) <= 0).all()
     assert found.count == len(list((shared_data / "flowers5" / "val").rglob("*.jpg")))
+
+
+def test_patches_are_kept_beside_the_sprites_that_a_store_has(tmp_path):
+    net = colours()
+    alone = dc.exemplars(net, pictures(), "cells", [0, 1], top=3, store=tmp_path)
+    with pytest.raises(StoreError, match="no store has sprites of 'cells' to keep pictures beside"):
+        alone.keep()
+    layer = finished(tmp_path, network=net.name, layer="cells", channels=3, fingerprint=net.fingerprint("cells"))
+    found = dc.exemplars(net, pictures(), "cells", [0, 1], top=3, store=tmp_path)
+    kept = found.keep()
+    assert kept.folder == layer.folder / "exemplars"
+    assert kept.captions[0] == ("picture 4, 0.4", "picture 3, 0.3", "picture 2, 0.2")
+    tiles = kept.tiles()[0]
+    side = max(found.patches.shape[2:4])
+    assert tiles.shape == (3, side, side, 3)
+    top = (side - found.patches.shape[2]) // 2
+    middle = tiles[:, top : top + found.patches.shape[2]].astype(int)
+    assert np.abs(middle - found.patches[0]).mean() < 3
