@@ -439,6 +439,7 @@ def _beside(layer: _Layer, each: Companions) -> dict[str, Any]:
     """More pictures of channels: where each channel's lie among them, and a word for each."""
     starts = itertools.accumulate((len(words) for words in each.captions.values()), initial=0)
     return {
+        "kind": each.kind,
         "title": KINDS[each.kind],
         "side": each.side,
         "pages": [[f"{layer.slug}/{each.kind}/{page.file}", *page.block] for page in each.pages],

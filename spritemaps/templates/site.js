@@ -176,25 +176,26 @@
       if (!beside.of[channel]) continue;
       const [first, words] = beside.of[channel], row = make("div", undefined, "others");
       words.forEach((caption, i) => {
-        const shown = make("figure"), picture = make("i");
+        const figure = make("figure"), picture = make("i");
         picture.setAttribute("role", "img");
         picture.setAttribute("aria-label", caption);
-        shown.append(cut(picture, beside, first + i), make("figcaption", caption));
-        row.append(shown);
+        figure.append(cut(picture, beside, first + i), make("figcaption", caption));
+        row.append(figure);
       });
       place.append(make("h3", beside.title), row);
     }
-    const photo = layer.photo && layer.photo[channel];
+    const shown = layer.companions.some((beside) => beside.kind === "exemplars" && beside.of[channel]);
+    const photo = !shown && layer.photo && layer.photo[channel];
     if (photo) {
-      const shown = make("figure", undefined, "photo");
+      const best = make("figure", undefined, "photo");
       if (photo[1]) {
         const picture = make("img");
         picture.src = photo[1];
         picture.alt = "the photo that excites channel " + channel + " most";
-        shown.append(picture);
+        best.append(picture);
       }
-      shown.append(make("figcaption", photo[0]));
-      place.append(make("h3", "The photo that excites it most"), shown);
+      best.append(make("figcaption", photo[0]));
+      place.append(make("h3", "The photo that excites it most"), best);
     }
   }
 

@@ -35,7 +35,7 @@ WORK = textwrap.dedent("""
     x = keras.layers.Conv2D(10, 3, name="deep")(keras.layers.ReLU()(x))
     alive = keras.layers.ReLU(name="alive")(x)
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(alive), name="victim")
-    model.get_layer("deep").bias.assign(np.where(np.arange(10) % 3 == 1, -1000.0, 0.0))
+    model.get_layer("deep").bias.assign(np.where(np.arange(10) % 3 == 1, -1000.0, 10.0))
     recipe = dataclasses.replace(read_recipe("texture"), name="quick", size_px=12, steps=40)
     report = dc.pregenerate(
         dc.load(model, input=(0, 1)), ["conv", "alive"], store=sys.argv[1], recipe=recipe, batch=2, retries=2,
