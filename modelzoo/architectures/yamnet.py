@@ -50,6 +50,7 @@ def build(
     blocks: int = len(LAYERS),
     input_shape: tuple[int | None, int | None, int] = (96, 64, 1),
     classes: int = 10,
+    several: bool = False,
     name: str = "yamnet",
 ) -> keras.Model:
     """Build a YAMNet with random weights.
@@ -62,6 +63,8 @@ def build(
         ``(time, frequency, 1)`` of natural logarithms of mel magnitudes.
     classes
         Number of outputs.
+    several
+        Whether a sound may be of several classes at once, as in AudioSet.
     name
         Name of the Keras model.
 
@@ -69,7 +72,7 @@ def build(
     -------
     keras.Model
         Functional; gives ``(batch, classes)`` probabilities, its logits are the layer ``"logits"``. The probabilities
-        are a softmax, as a head for one class a sound has it.
+        are a softmax, or, of several classes, a sigmoid each.
 
     Raises
     ------
@@ -92,7 +95,8 @@ def build(
         x = _unit(pointwise, x, f"{at}.pointwise_conv.relu")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     logits = layers.Dense(classes, name="logits")(x)
-    return keras.Model(spectrogram, layers.Softmax(name="probabilities")(logits), name=name)
+    end = layers.Activation("sigmoid", name="probabilities") if several else layers.Softmax(name="probabilities")
+    return keras.Model(spectrogram, end(logits), name=name)
 
 
 def from_keras(arrays: Mapping[str, np.ndarray], **options: Any) -> dict[str, np.ndarray]:

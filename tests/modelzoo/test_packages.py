@@ -13,6 +13,7 @@ import pytest
 import diamond as dc
 from modelzoo.weights import WeightsError
 from tests.modelzoo.photos import photos, right_of_50
+from tests.modelzoo.seeded_weights import random_pictures
 
 pytestmark = pytest.mark.slow
 
@@ -69,3 +70,14 @@ def test_the_normalised_vgg19_has_mean_activations_near_one(shared_data):
     pictures = net.read(photos(shared_data)[:10])
     names = ("block1_conv1", "block3_conv1", "block5_conv1")
     assert all(0.5 < float(net.activations(pictures, name).mean()) < 2 for name in names)
+
+
+def test_musicnn_scores_as_its_own_code_does():
+    net = dc.load("MusicnnVGG_MTT", weights=weights("musicnn", ".index").parent)
+    spectrograms = 3 * np.abs(random_pictures(7, (2, 187, 96)))
+    found = net.predict(np.swapaxes(spectrograms, 1, 2)[..., None]).logits[:, :5]
+    by_musicnn = [
+        [-2.0885835, -0.5521878, -3.7926636, -0.33186835, -0.20253837],
+        [-1.9307197, -0.6108856, -3.9476676, -0.4195994, -0.28884625],
+    ]
+    np.testing.assert_allclose(found, by_musicnn, rtol=1e-4, atol=1e-4)

@@ -148,3 +148,17 @@ def test_all_fourteen_layers_have_as_many_weights_as_published():
     assert round(model.count_params() / 1e6, 2) == 3.75
     with pytest.raises(ValueError, match="blocks is 15; expected 1 to 14"):
         yamnet.build(blocks=15)
+
+
+def test_the_whole_yamnet_names_its_weights_as_its_file_does_and_hears_several_things_at_once():
+    net = dc.load("YAMNet", weights=None)
+    assert net.model.count_params() == 3_751_369
+    file_names = {f"layer14/pointwise_conv/bn/{field}": np.zeros(1) for field in ("beta", "moving_mean")}
+    found = yamnet.from_keras({**file_names, "logits/kernel": np.zeros(1), "layer1/conv/kernel": np.zeros(1)})
+    assert list(found) == [
+        "layer14.pointwise_conv.bn/beta", "layer14.pointwise_conv.bn/moving_mean", "logits/kernel", "layer1.conv/kernel"
+    ]  # fmt: skip
+    assert set(found) <= {f"{layer.name}/{v.name}" for layer in net.model.layers for v in layer.weights}
+    assert net.class_label(0) == "Speech"
+    answer = net.predict(np.zeros((1, 64, 96, 1), np.float32), top=521)
+    assert answer.probabilities.sum() > 2
