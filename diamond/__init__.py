@@ -7,6 +7,7 @@ from modelzoo import AudioFrontend, InputSpec, LogScale, image, load, load_sound
 # What needs TensorFlow is imported when it is first asked for: `import diamond` stays under a second.
 __getattr__, __dir__, _lazy = lazy_loader.attach(
     __name__,
+    submodules={"samples"},
     submod_attrs={
         "attribution.ablated": ["Ablation"],
         "attribution.channels": ["AttributionByLayer", "ChannelAttribution", "channel_attribution"],
@@ -46,6 +47,8 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "features.search": ["RecipeSearch", "find_recipe"],
         "inspection.exemplars": ["Exemplars", "exemplars"],
         "pregenerate.diverse": ["diverse"],
+        "occlusion.occluded": ["OcclusionMap", "OcclusionMaps"],
+        "occlusion.occlude": ["occlude"],
         "pregenerate.one_layer": ["spritemap"],
         "pregenerate.report": ["PregenerationReport"],
         "pregenerate.run": ["pregenerate"],

@@ -6,6 +6,7 @@ from modelzoo import load as load
 from modelzoo import load_sound as load_sound
 from modelzoo import models as models
 
+from . import samples as samples
 from .attribution.ablated import Ablation as Ablation
 from .attribution.channels import AttributionByLayer as AttributionByLayer
 from .attribution.channels import ChannelAttribution as ChannelAttribution
@@ -49,6 +50,9 @@ from .features.search import find_recipe as find_recipe
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
 from .pregenerate.diverse import diverse as diverse
+from .occlusion.occlude import occlude as occlude
+from .occlusion.occluded import OcclusionMap as OcclusionMap
+from .occlusion.occluded import OcclusionMaps as OcclusionMaps
 from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,11 @@ class Windows:
         each = {"boxes": self.boxes, **self._rows}
         whole = {name: tf.constant(value) for name, value in self._whole.items()}
         return {name: _taken(value, rows) for name, value in each.items()} | whole
+
+    def only(self, rows: np.ndarray) -> Windows:
+        """Keep some of them, ``(k,)`` numbers, in that order."""
+        kept = {name: value[rows] for name, value in self._rows.items()}
+        return replace(self, boxes=self.boxes[rows], _rows=kept)
 
     def masks(self, rows: Any) -> Any:
         """Give ``(k, height, width)`` float32 from 0 to 1: how much of each pixel each window covers."""
@@ -151,25 +156,32 @@ def superpixels(picture: np.ndarray, count: int = 60, *, compactness: float = 10
     picture
         ``(height, width, channels)`` in [0, 1].
     count
-        About how many.
+        About how many; fewer where the picture is so small that they would be less than 4 x 4 px.
     compactness
         How round they are: more follows the edges less.
 
     Raises
     ------
     ValueError
-        For fewer than 2, and more than there are pixels.
+        For fewer than 2, and where all of the picture is one area.
     """
     from skimage.segmentation import slic
 
     height, width, channels = picture.shape
-    if not 2 <= count <= height * width:
-        raise ValueError(f"count is {count}; expected 2 to {height * width} areas")
+    if count < 2:
+        raise ValueError(f"count is {count}; expected 2 or more areas")
     colours = picture if channels == 3 else picture.mean(axis=-1)
     labels = slic(
-        colours, n_segments=count, compactness=compactness, start_label=0, channel_axis=-1 if channels == 3 else None
+        colours,
+        n_segments=min(count, max(2, height * width // 16)),
+        compactness=compactness,
+        start_label=0,
+        channel_axis=-1 if channels == 3 else None,
     )
-    return areas(labels, (height, width))
+    found = areas(labels, (height, width))
+    if len(found) < 2:
+        raise ValueError("the picture is all of one colour and has no superpixels; expected windows, or masks")
+    return found
 
 
 def given_masks(masks: Any, size: tuple[int, int]) -> Windows:

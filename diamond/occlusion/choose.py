@@ -1,0 +1,125 @@
+"""Which way of computing is taken, and why.
+
+    >>> choose(net, cover, "auto", batch=32).why
+    '100% of the multiply-adds in boxes and 86% saved; forecast 5.1 times as fast'
+
+The whole network for every window is always possible. Where a window changes only a part of each layer, the rest need
+not be computed again (see `diamond.occlusion.incremental`): how much is left is counted from the network's graph, before
+anything is run, and what moving parts about costs is counted with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diamond.attribution.feeding import Given
+from diamond.occlusion import full
+from diamond.occlusion.cover import Cover
+from modelzoo import Network
+
+if TYPE_CHECKING:
+    from diamond.occlusion.plan import Forecast
+
+__all__ = ["METHODS", "Choice", "checked_method", "choose"]
+
+METHODS = ("auto", "full", "incremental", "drilldown")
+# So much faster the way by boxes must be forecast: a forecast may err, and the other way is the simpler one.
+GAIN = 1.1
+
+Run = Callable[..., Iterator[tuple[np.ndarray, np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A way of computing.
+
+    Attributes
+    ----------
+    method
+        ``"full"``, ``"incremental"`` or ``"drilldown"``.
+    why
+        In words.
+    run
+        ``logits_without`` of the exact way, which drilldown asks too.
+    forecast
+        What the way by boxes should save; None where it is not taken.
+    """
+
+    method: str
+    why: str
+    run: Run = field(repr=False)
+    forecast: Forecast | None = None
+
+
+def checked_method(method: str, *, in_layer: bool, channels: bool) -> None:
+    """Check a method before anything is read.
+
+    Raises
+    ------
+    ValueError
+        For one that does not exist, naming the nearest, and one that does not go with what is covered.
+    """
+    if method not in METHODS:
+        near = difflib.get_close_matches(str(method), METHODS, n=1, cutoff=0.0)[0]
+        raise ValueError(f"method is {method!r}; did you mean {near!r}? There are {', '.join(METHODS)}")
+    if in_layer and method == "incremental":
+        raise ValueError("method 'incremental' starts at the picture; in a layer there are 'full' and 'drilldown'")
+    if channels and method == "drilldown":
+        raise ValueError(
+            "method 'drilldown' goes from coarse to fine windows, and channels are no windows; take 'full'"
+        )
+
+
+def choose(
+    net: Network, cover: Cover, method: str, *, batch: int, in_layer: bool = False, given: Given | None = None
+) -> Choice:
+    """Choose the way of computing.
+
+    Parameters
+    ----------
+    net, cover
+        The network, and the picture with its windows.
+    method
+        One of `METHODS`.
+    batch
+        How many windows at a time.
+    in_layer
+        Whether a layer is covered: there the network always runs from it on.
+    given
+        Values of the network's other inputs by address, ``(1, ...)``.
+
+    Raises
+    ------
+    ValueError
+        For ``"drilldown"`` where the windows are no grid, and ``"incremental"`` where all but the window is covered.
+    """
+    drilling = method == "drilldown"
+    if drilling and cover.windows.stride is None:
+        raise ValueError("method 'drilldown' needs windows on a grid; superpixels, areas and masks take 'full'")
+    if method == "incremental" and cover.outside:
+        raise ValueError("all but the window is covered, so all of every layer changes; take method 'full'")
+    if in_layer or method == "full" or cover.outside:
+        why = "from the layer on" if in_layer else "all of every layer changes" if cover.outside else "as asked"
+        return Choice("drilldown" if drilling else "full", why, full.logits_without)
+    from diamond.occlusion import incremental
+
+    found = incremental.forecast(net, cover.windows.size, cover.boxes, batch=batch, given=given)
+    words = _words(found)
+    if method == "incremental" or found.speed_up > GAIN:
+        why = f"each window by boxes, {words}" if drilling else words
+        return Choice("drilldown" if drilling else "incremental", why, incremental.logits_without, found)
+    why = f"each window by the whole network, by boxes there would be {words}"
+    return Choice("drilldown" if drilling else "full", why, full.logits_without)
+
+
+def _words(found: Forecast) -> str:
+    until = "" if found.falls_back_at is None else f", whole layers from {found.falls_back_at} on"
+    return (
+        f"{found.by_boxes:.0%} of the multiply-adds in boxes and {found.saved:.0%} saved{until}; "
+        f"forecast {found.speed_up:.1f} times as fast"
+    )

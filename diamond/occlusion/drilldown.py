@@ -1,0 +1,202 @@
+"""Some windows measured, more where it matters, the rest made up from those around: a map at once, then sharper ones.
+
+    >>> for stage in sharpened(measure, grid((224, 224), 16, 4), batch=32):
+    ...     stage.measured.mean(), stage.errors
+    (0.03, array([0.31, 0.02]))
+    (0.06, array([0.22, 0.02]))
+
+First come windows at wide steps, then, a batch at a time, those where the score changes most between neighbours that are
+far apart. What was not measured is *made up* level by level: on a lattice of half the step, a value is the mean of its
+neighbours on the coarser one, unless it was measured. Neighbouring windows overlap, so their scores change slowly, and
+the map averages them once more.
+
+How wrong the map still is, is measured as well: in every stage a few windows are drawn at random from those left, and
+compared with what had been made up for them. The last of these differences give the root of the mean square error of
+all windows that are left; the map's is at most that of its windows, by the inequality of the means. Windows that were
+measured have none.
+
+Coarse first, fine where it matters: Nakandala, Kumar and Papakonstantinou, "Incremental and Approximate Inference for
+Faster Occlusion-based Deep CNN Explanations" (Krypton, SIGMOD 2019), section 5.2; the estimate is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from diamond.occlusion.windows import Windows
+
+__all__ = ["Stage", "made_up", "sharpened"]
+
+# Windows of the first stage lie on a lattice of about so many a side.
+FIRST_SIDE = 6
+# So many of a stage are drawn at random, and the last of them tell the error.
+DRAWN = 6
+COUNTED = 24
+# Where nothing is said: until the estimated error is so small a part of the map's range.
+ENOUGH = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What is known after some windows.
+
+    Attributes
+    ----------
+    values
+        ``(n, column)`` measured, or made up.
+    measured
+        ``(n,)`` which were measured.
+    errors
+        ``(column,)`` estimated root of the mean square error of a map of these values; 0 where all were measured.
+    """
+
+    values: np.ndarray = field(repr=False)
+    measured: np.ndarray = field(repr=False)
+    errors: np.ndarray
+
+
+def sharpened(
+    measure: Callable[[np.ndarray], np.ndarray],
+    windows: Windows,
+    *,
+    batch: int,
+    share: float | None = None,
+    seed: int = 0,
+) -> Iterator[Stage]:
+    """Measure windows in stages.
+
+    Parameters
+    ----------
+    measure
+        Gives ``(k, column)`` values of windows by their numbers, ``(k,)``.
+    windows
+        On a grid.
+    batch
+        How many go through the network at once: stages are whole batches.
+    share
+        Stop when this share of the windows has been measured; 1 goes on to the end. Where None, when the error is small.
+    seed
+        Of what is drawn at random.
+    """
+    rows, columns = (len(np.unique(windows.boxes[:, axis])) for axis in (0, 1))
+    n, step = rows * columns, _first_step(rows, columns)
+    rng = np.random.default_rng(seed)
+    first = _lattice(rows, step)[:, None] * columns + _lattice(columns, step)
+    measured = np.zeros(n, bool)
+    measured[first.ravel()] = True
+    known = measure(np.flatnonzero(measured))
+    values = np.zeros((n, known.shape[1]))
+    values[measured] = known
+    off: list[np.ndarray] = []
+    most = n if share is None else max(int(np.ceil(share * n)), int(measured.sum()))
+    guess = made_up(values, measured, (rows, columns), step)
+    while True:
+        # The lattice is no sample of what is left: the first stage is shown with its first few drawn at random.
+        room = min(most, n) - int(measured.sum())
+        if off or room <= 0:
+            errors = _errors(off, measured, known.shape[1])
+            yield Stage(guess.copy(), measured.copy(), errors)
+            if room <= 0 or (share is None and _is_enough(errors, guess)):
+                return
+        left = np.flatnonzero(~measured)
+        drawn = rng.choice(left, min(DRAWN if off else 2 * DRAWN, room, len(left)), replace=False)
+        chosen = np.zeros(n, bool)
+        chosen[drawn] = True
+        # The first stage stays small; later ones grow with what is known, so that the stages are few.
+        wanted = 0 if not off else min(room, max(batch, int(measured.sum()) // 3)) - len(drawn)
+        if wanted > 0:
+            worth = _worth(guess, measured, (rows, columns), step)
+            worth[chosen | measured] = -1.0
+            best = np.argsort(-worth, kind="stable")[: min(wanted, int((worth >= 0).sum()))]
+            chosen[best] = True
+        asked = np.flatnonzero(chosen)
+        values[asked] = measure(asked)
+        off += list(values[drawn] - guess[drawn])
+        measured |= chosen
+        guess = made_up(values, measured, (rows, columns), step)
+
+
+def made_up(values: np.ndarray, measured: np.ndarray, shape: tuple[int, int], step: int) -> np.ndarray:
+    """Make up the values of windows that were not measured from those that were.
+
+    Parameters
+    ----------
+    values
+        ``(n, column)``, those measured; the rest is not read.
+    measured
+        ``(n,)`` which were; all of the lattice of width `step`, and any others.
+    shape
+        How many windows there are down and across, in whose order the rows are.
+    step
+        Width of the coarsest lattice, a power of 2.
+
+    Returns
+    -------
+    array
+        ``(n, column)``.
+    """
+    rows, columns = shape
+    grid, known = values.reshape(rows, columns, -1), measured.reshape(rows, columns, 1)
+    down, across = _lattice(rows, step), _lattice(columns, step)
+    found = grid[np.ix_(down, across)]
+    while step > 1:
+        step //= 2
+        finer = _lattice(rows, step), _lattice(columns, step)
+        between = _between(_between(found, down, finer[0]).swapaxes(0, 1), across, finer[1]).swapaxes(0, 1)
+        down, across = finer
+        at = np.ix_(down, across)
+        found = np.where(known[at], grid[at], between)
+    flat: np.ndarray = found.reshape(rows * columns, -1)
+    return flat
+
+
+def _first_step(rows: int, columns: int) -> int:
+    step = 1
+    while min(rows, columns) / (2 * step) >= FIRST_SIDE - 1:
+        step *= 2
+    return step
+
+
+def _lattice(n: int, step: int) -> np.ndarray:
+    """Every so many of n, and the last."""
+    places = np.arange(0, n, step)
+    return places if places[-1] == n - 1 else np.append(places, n - 1)
+
+
+def _between(values: np.ndarray, at: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Interpolate ``(k, m, column)`` along the first axis, linearly."""
+    if len(at) == 1:
+        return np.repeat(values, len(wanted), axis=0)
+    left = np.clip(np.searchsorted(at, wanted, side="right") - 1, 0, len(at) - 2)
+    part = ((wanted - at[left]) / (at[left + 1] - at[left]))[:, None, None]
+    found: np.ndarray = values[left] * (1 - part) + values[left + 1] * part
+    return found
+
+
+def _worth(guess: np.ndarray, measured: np.ndarray, shape: tuple[int, int], step: int) -> np.ndarray:
+    """Say what measuring each window would be worth: change around it, times the distance to what was measured."""
+    from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter  # type: ignore[import-untyped]
+
+    far = distance_transform_edt(~measured.reshape(shape))
+    total = np.zeros(shape)
+    for column in guess.T:
+        field_ = column.reshape(shape)
+        reach = np.ptp(column) or 1.0
+        change = maximum_filter(field_, 2 * step // 2 + 1) - minimum_filter(field_, 2 * step // 2 + 1)
+        total += (change / reach) ** 2
+    worth: np.ndarray = (far * np.sqrt(total)).ravel()
+    return worth
+
+
+def _errors(off: list[np.ndarray], measured: np.ndarray, columns: int) -> np.ndarray:
+    if not off or measured.all():
+        return np.zeros(columns)
+    errors: np.ndarray = np.sqrt(np.mean(np.square(off[-COUNTED:]), axis=0) * (~measured).mean())
+    return errors
+
+
+def _is_enough(errors: np.ndarray, guess: np.ndarray) -> bool:
+    return bool((errors <= ENOUGH * np.ptp(guess, axis=0)).all())
