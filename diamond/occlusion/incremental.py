@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from diamond.attribution.broken import what_broke
 from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_input
 from diamond.occlusion.boxes import spread_boxes
 from diamond.occlusion.cover import Cover
@@ -61,6 +62,8 @@ def logits_without(
     ------
     GraphError
         For inputs that are not filled.
+    ValueError
+        For logits that are NaN or infinite, naming the layer they come from.
     """
     return IncrementalNetwork(net, cover, batch=batch, given=given).logits_without()
 
@@ -99,12 +102,12 @@ class IncrementalNetwork:
     """
 
     def __init__(self, net: Network, cover: Cover, *, batch: int = BATCH, given: Given | None = None) -> None:
-        self._net, self._cover = net, cover
+        self._net, self._cover, self._given = net, cover, given
         self._entry = picture_input(net, given)
         self.plan = _planned(net, cover.picture.shape[:2], cover.boxes, batch, given)
         self._layout = Layout(net, self.plan, self._entry)
         self._folded = self._layout.folded()
-        self._kept = self._keep(given)
+        self._kept = self._keep()
 
     @property
     def forecast(self) -> Forecast:
@@ -122,12 +125,21 @@ class IncrementalNetwork:
             sizes = np.array([place.sizes(filled) for place in places], np.int32)
             starts = np.array([place.starts(filled) for place in places], np.int32)
             parts = self._cover.parts(filled)
-            found = compute(parts, self._kept, self._folded, tf.constant(sizes), tf.constant(starts))
-            yield rows, found.numpy()[: len(rows)]
+            found = compute(parts, self._kept, self._folded, tf.constant(sizes), tf.constant(starts)).numpy()
+            if not np.isfinite(found).all():
+                raise ValueError(self._what_broke(filled, found))
+            yield rows, found[: len(rows)]
 
-    def _keep(self, given: Given | None) -> dict[str, Tensor]:
+    def _what_broke(self, rows: np.ndarray, logits: np.ndarray) -> str:
+        others = given_tensors(self._given, 0, len(rows), len(rows))
+        pictures = self._cover.pictures(rows)
+        return what_broke(self._net, self._net.logits_node, self._entry, pictures, others, logits)
+
+    def _keep(self) -> dict[str, Tensor]:
         """Compute what is kept of the picture itself."""
-        feeds = feeds_of(self._net, self._entry, tf.constant(self._cover.picture[None]), given_tensors(given, 0, 1, 1))
+        feeds = feeds_of(
+            self._net, self._entry, tf.constant(self._cover.picture[None]), given_tensors(self._given, 0, 1, 1)
+        )
         wanted = [self._net.graph.nodes[index] for index in self._layout.keeps]
         return {
             str(node.index): value for node, value in zip(wanted, self._net.graph.evaluate(feeds, wanted), strict=True)
