@@ -112,7 +112,7 @@ def ours(net, layer, channels, recipe, renderer=None):
         images.append(done.images)
         seconds.append(time.perf_counter() - begin)
         processor.append(time.process_time() - begin_processor)
-    times = {"steps": at, "seconds": seconds, "processor": processor}
+    times = {"steps": at, "seconds": seconds, "processor": processor, "channels": channels}
     return {"images": np.stack(images), "shown": recipe.size[0], **times}, renderer
 
 
@@ -142,7 +142,7 @@ def run_tool(tool, asked, place, channels, out):
 
 def reached_at(net, layer, content, channels, wanted):
     """Give for each look the median over the channels of robust activation as a share of what is wanted."""
-    chosen = [list(content.get("channels", channels)).index(c) for c in channels]
+    chosen = [list(content["channels"]).index(c) for c in channels]
     shown = int(content["shown"])
     return [
         float(np.median(judge.robust_at_best(net, layer, look[chosen], channels, "mean", shown) / wanted))
@@ -206,7 +206,11 @@ def print_reach(net, place, layer, channels, rounds):
     goal = rounds["lucent"][0]
     chosen = [list(goal["channels"]).index(c) for c in channels]
     wanted = judge.robust_at_best(net, layer, goal["images"][-1][chosen], channels, "mean", int(goal["shown"]))
-    print(f"\n{place}, {len(channels)} channels, to what {int(goal['steps'][-1])} steps of Lucent reach")
+    # What stayed silent under Lucent is reached by a grey picture.
+    channels, wanted = channels[wanted > 0], wanted[wanted > 0]
+    left = f", without {len(chosen) - len(channels)} that stay silent there" if len(channels) < len(chosen) else ""
+    steps = int(goal["steps"][-1])
+    print(f"\n{place}, {len(channels)} channels, to what {steps} steps of Lucent reach{left}")
     print(
         f"{'':20}{'share at the end':>18}{'steps to reach':>16}{'seconds':>10}{'processor s':>13}"
         f"{'faster than Lucent, by the processor':>38}{'rounds':>8}"

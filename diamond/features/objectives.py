@@ -279,10 +279,11 @@ def diversity(layer: str | Layer, family: int = 0) -> Objective:
     """Keep the pictures of a family apart in style: subtract the mean cosine between their Gram matrices.
 
     Added to an objective that is rendered several times, it gives several different pictures of one channel (Olah et
-    al. 2017, "Diversity"). All pictures of a family must fit into one batch.
+    al. 2017, "Diversity"). It is `relative`: of weight 1, pictures all alike would lose what the rest of the objective
+    reaches. All pictures of a family must fit into one batch.
     """
     name = _address(layer)
-    return _one("diversity", name, {"family": np.asarray(family, np.int32)}, f"{name}:diversity")
+    return _one("diversity", name, {"family": np.asarray(family, np.int32)}, f"{name}:diversity").relative()
 
 
 def align(layer: str | Layer, family: int = 0) -> Objective:

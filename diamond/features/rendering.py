@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from diamond.show.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,7 @@ __all__ = ["Rendering"]
 
 
 @dataclass(frozen=True, eq=False)
-class Rendering:
+class Rendering(Result):
     """One picture for each objective.
 
     Attributes
@@ -47,10 +48,12 @@ class Rendering:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         n, height, width, _ = self.images.shape
-        listed = ", ".join(self.objectives[:4]) + (" ..." if n > 4 else "")
-        return f"Rendering of {n} pictures, {height} x {width} px, by {self.recipe!r} from {self.network}: {listed}"
+        return f"{self.network}: {n} picture{'s' * (n != 1)}, {height} x {width} px, by the recipe {self.recipe!r}"
+
+    def __repr__(self) -> str:
+        return f"{self}: {', '.join(self.objectives[:4])}{' ...' if len(self) > 4 else ''}"
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a picture: objective, activation."""
@@ -73,26 +76,16 @@ class Rendering:
             panel.set_title(f"{words}\n{value:.3g}", fontsize=8)
         return figure
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.png``, ``.npz``, ``.csv`` or ``.html``, by suffix.
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"images": self.images, "activations": self.activations}
 
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        """
+    @property
+    def _height_px(self) -> int:
+        # As the page lays them out in a notebook: five in a row, each with two lines below.
+        rows = math.ceil(len(self) / 5)
+        return 110 + rows * round(150 * self.images.shape[1] / self.images.shape[2] + 78)
+
+    def _page(self) -> str:
         from diamond.show.pages import page
-        from diamond.show.saving import save
 
-        return save(
-            path,
-            page=lambda: page("rendering.html", title=repr(self), rendering=self),
-            figure=self.plot,
-            table=self.to_dataframe,
-            arrays={"images": self.images, "activations": self.activations},
-        )
-
-    def _repr_html_(self) -> str:
-        from diamond.show.pages import embed, page
-
-        return embed(page("rendering.html", title=repr(self), rendering=self), title=repr(self))
+        return page("rendering.html", title=str(self), rendering=self)

@@ -39,6 +39,10 @@ class Result(ABC):
         """Give the arrays that ``.npz`` keeps, by name."""
 
     @property
+    def _height_px(self) -> int:
+        return self.FRAME_PX
+
+    @property
     def title(self) -> str:
         """What a frame and a window around the page are called."""
         return str(self)
@@ -58,4 +62,4 @@ class Result(ABC):
     def _repr_html_(self) -> str:
         from diamond.show.pages import embed
 
-        return embed(self._page(), title=self.title, height_px=self.FRAME_PX)
+        return embed(self._page(), title=self.title, height_px=self._height_px)

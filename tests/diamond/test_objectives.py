@@ -32,6 +32,11 @@ def measured(objectives, values=VALUES, pictures=None, progress=1.0, before=Fals
     )
 
 
+def alone(objective):
+    """The bare measure of a relative objective, which is 0 of nothing else."""
+    return dc.Objective(tuple(dataclasses.replace(term, relative=False) for term in objective.terms))
+
+
 def of_picture(objective, *pictures):
     stacked = np.stack([np.asarray(picture, np.float32) for picture in pictures])
     return measured([objective] * len(pictures), np.zeros((len(pictures), 1, 1, 1), np.float32), stacked)
@@ -125,9 +130,12 @@ def test_diversity_is_minus_the_likeness_of_style_within_a_family():
     along, across, between = ([[[1.0, 0.0]]], [[[0.0, 2.0]]], [[[3.0, 3.0]]])
     values = np.array([along, across, between], np.float32)
     # Gram matrices (1, 0, 0, 0), (0, 0, 0, 1) and (1, 1, 1, 1) / 2: cosines 0 and a half.
-    np.testing.assert_allclose(measured(dc.diversity("mixed"), values), [-0.25, -0.25, -0.5], rtol=1e-6)
-    families = [dc.diversity("mixed"), dc.diversity("mixed", family=1), dc.diversity("mixed")]
+    np.testing.assert_allclose(measured(alone(dc.diversity("mixed")), values), [-0.25, -0.25, -0.5], rtol=1e-6)
+    families = [alone(dc.diversity("mixed", family=family)) for family in (0, 1, 0)]
     np.testing.assert_allclose(measured(families, values), [-0.5, 0.0, -0.5], rtol=1e-6)
+    # In units of the rest: here each channel's mean, 1 / 2, 0 and 3.
+    both = dc.channel("mixed", 0) + dc.diversity("mixed")
+    np.testing.assert_allclose(measured(both, values), [1 * 0.75, 0.0, 3 * 0.5], rtol=1e-6)
 
 
 def test_alignment_is_minus_the_distance_to_the_next_of_the_family():
