@@ -16,7 +16,7 @@ import base64
 import html
 import io
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
@@ -24,7 +24,10 @@ from PIL import Image
 
 from diamond.show.heat import overlay, visible
 
-__all__ = ["embed", "page", "picture_uri"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["embed", "figure_uri", "page", "picture_uri"]
 
 EMBEDDED_HEIGHT_PX = 520
 
@@ -80,6 +83,13 @@ def picture_uri(picture: np.ndarray, *, most_px: int | None = None) -> str:
     kind = "png" if pixels.shape[-1] == 4 else "webp"
     image.save(file, kind, **({"quality": 88, "method": 4} if kind == "webp" else {}))
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def figure_uri(figure: Figure, *, dpi: int = 130) -> str:
+    """Give a matplotlib figure as a data URI, PNG."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 @cache

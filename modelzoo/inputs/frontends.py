@@ -30,7 +30,16 @@ import numpy.typing as npt
 from modelzoo.audio_cards import AudioFrontend, LogScale
 from modelzoo.inputs.sounds import Sound, SoundError, is_sound, load_sound
 
-__all__ = ["Patches", "band_centres_hz", "cell_edges", "frame_times_s", "read_patches", "spectrogram"]
+__all__ = [
+    "Heard",
+    "Patches",
+    "band_centres_hz",
+    "cell_edges",
+    "frame_times_s",
+    "hear",
+    "read_patches",
+    "spectrogram",
+]
 
 # librosa's own frames for finding silence, which the published networks were trained with.
 TRIM_FRAME, TRIM_HOP = 2048, 512
@@ -113,7 +122,7 @@ def spectrogram(sound: Sound, frontend: AudioFrontend) -> npt.NDArray[np.float32
     numpy.ndarray
         float32 ``(frequency, time)`` in the network's units, lowest band first.
     """
-    return _logarithm(_energies(load_sound(sound, frontend.sr).samples, frontend), frontend.log)
+    return _logarithm(_energies(_long_enough(load_sound(sound, frontend.sr).samples, frontend), frontend), frontend.log)
 
 
 def band_centres_hz(frontend: AudioFrontend) -> npt.NDArray[np.float64]:
@@ -152,22 +161,77 @@ def cell_edges(frontend: AudioFrontend, rows: int, columns: int) -> tuple[npt.ND
     return np.interp(bands + 0.5, np.arange(len(peaks)), peaks), np.maximum(seconds, 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A sound on its way to patches, where the logarithm is still to come: what is changed here is heard as if it were so.
+
+    Attributes
+    ----------
+    sound
+        What is left of it after its silence is trimmed and its rate is the frontend's; as long as a patch at least.
+    start_s
+        Where that begins in the sound as it was given.
+    energies
+        ``(frequency, time)`` mel magnitudes or powers, lowest band first.
+    frontend
+        How it is heard.
+    """
+
+    sound: Sound
+    start_s: float
+    energies: npt.NDArray[np.float32]
+    frontend: AudioFrontend
+
+    @property
+    def first_frames(self) -> npt.NDArray[np.intp]:
+        """Frame at which each patch begins, ``(patch,)``."""
+        frames = self.frontend.patch_frames
+        return np.arange(0, self.energies.shape[1] - frames + 1, self.frontend.patch_step_frames)
+
+    def patches(self, energies: np.ndarray | None = None) -> npt.NDArray[np.float32]:
+        """Give float32 ``(patch, frequency, time, 1)``, of other energies of the same shape where they are given."""
+        values, log, frames = (
+            self.energies if energies is None else energies,
+            self.frontend.log,
+            self.frontend.patch_frames,
+        )
+        if log.reference == "patch_max":
+            parts = [_logarithm(values[:, i : i + frames], log) for i in self.first_frames]
+        else:
+            whole = _logarithm(values, log)
+            parts = [whole[:, i : i + frames] for i in self.first_frames]
+        return np.stack(parts)[..., None]
+
+
+def hear(sound: Any, frontend: AudioFrontend) -> Heard:
+    """Hear one sound, up to the logarithm.
+
+    Parameters
+    ----------
+    sound
+        A path, an address, a `Sound`, or ``(samples, rate)``.
+    frontend
+        The network's frontend.
+
+    Raises
+    ------
+    FileNotFoundError, SoundError
+        As `modelzoo.inputs.sounds.load_sound` does.
+    """
+    given = load_sound(sound, frontend.sr)
+    samples, start = _trimmed(given.samples, frontend)
+    samples = _long_enough(samples, frontend)
+    return Heard(Sound(samples, frontend.sr), start / frontend.sr, _energies(samples, frontend), frontend)
+
+
 def _patches_of(source: Any, frontend: AudioFrontend) -> tuple[np.ndarray, list[int], np.ndarray]:
     """Give patches, how many each sound has, and where each begins."""
     if not is_sound(source):
         given = _given(source, frontend)
         return given, [1] * len(given), np.zeros(len(given))
-    sound = load_sound(source, frontend.sr)
-    samples, start = _trimmed(sound.samples, frontend)
-    energies = _energies(samples, frontend)
-    frames, step = frontend.patch_frames, frontend.patch_step_frames
-    starts = np.arange(0, energies.shape[1] - frames + 1, step)
-    if frontend.log.reference == "patch_max":
-        parts = [_logarithm(energies[:, i : i + frames], frontend.log) for i in starts]
-    else:
-        whole = _logarithm(energies, frontend.log)
-        parts = [whole[:, i : i + frames] for i in starts]
-    return np.stack(parts)[..., None], [len(parts)], (start + starts * frontend.hop_samples) / frontend.sr
+    heard = hear(source, frontend)
+    patches = heard.patches()
+    return patches, [len(patches)], heard.start_s + heard.first_frames * frontend.hop_s
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, list[int], np.ndarray]]) -> Patches:
@@ -205,14 +269,16 @@ def _trimmed(samples: np.ndarray, frontend: AudioFrontend) -> tuple[np.ndarray, 
     return kept, int(start)
 
 
+def _long_enough(samples: np.ndarray, frontend: AudioFrontend) -> np.ndarray:
+    needed = frontend.patch_samples
+    if len(samples) >= needed:
+        return samples
+    return np.resize(samples, needed) if frontend.short == "repeat" else np.pad(samples, (0, needed - len(samples)))
+
+
 def _energies(samples: np.ndarray, frontend: AudioFrontend) -> np.ndarray:
     import librosa
 
-    needed = frontend.patch_samples
-    if len(samples) < needed and frontend.short == "repeat":
-        samples = np.resize(samples, needed)
-    elif len(samples) < needed:
-        samples = np.pad(samples, (0, needed - len(samples)))
     mel: np.ndarray = librosa.feature.melspectrogram(
         y=samples,
         sr=frontend.sr,

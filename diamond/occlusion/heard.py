@@ -1,0 +1,216 @@
+"""What was found when parts of a sound were covered, to look at and to listen to."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diamond.occlusion.strips import Strips
+from diamond.show.result import Result
+from modelzoo.inputs.frontends import Heard, band_centres_hz, frame_times_s
+from modelzoo.inputs.sounds import Sound
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["SoundOcclusion"]
+
+
+@dataclass(frozen=True, eq=False)
+class SoundOcclusion(Result):
+    """What the score of each target loses where a sound is covered.
+
+    Attributes
+    ----------
+    network, image
+        Which network, and a word for the sound.
+    targets
+        The class asked about, or several.
+    heatmaps, probability_heatmaps
+        ``(target, frequency, time)`` in logits and in probability: the mean over all windows that cover a place of how
+        much the score falls when they do. Bands and frames of the network, lowest band first; see `bands_hz`, `times_s`.
+    scores, probability_scores
+        ``(n, target)`` the same of each window.
+    strips
+        Where the windows lie, in seconds and Hz.
+    logits, probabilities
+        ``(target,)`` with nothing covered: the mean over all patches.
+    levels
+        ``(frequency, time)`` what the network hears, on its own logarithmic scale.
+    heard
+        The sound itself: samples, mel energies, frontend.
+    fill
+        What stood in the windows, in words.
+    """
+
+    network: str
+    image: str
+    targets: tuple[str, ...]
+    heatmaps: np.ndarray = field(repr=False)
+    probability_heatmaps: np.ndarray = field(repr=False)
+    scores: np.ndarray = field(repr=False)
+    probability_scores: np.ndarray = field(repr=False)
+    strips: Strips
+    logits: np.ndarray
+    probabilities: np.ndarray
+    levels: np.ndarray = field(repr=False)
+    heard: Heard = field(repr=False)
+    fill: str
+
+    @property
+    def heatmap(self) -> np.ndarray:
+        """``(frequency, time)`` the first target's, in logits."""
+        found: np.ndarray = self.heatmaps[0]
+        return found
+
+    @property
+    def question(self) -> str:
+        """The class or classes asked about, in words."""
+        return " / ".join(self.targets)
+
+    @property
+    def bands_hz(self) -> np.ndarray:
+        """``(frequency,)`` the middle of each band."""
+        return band_centres_hz(self.heard.frontend)
+
+    @property
+    def times_s(self) -> np.ndarray:
+        """``(time,)`` the middle of each frame, from the start of what was heard."""
+        return frame_times_s(self.heard.frontend, self.levels.shape[1])
+
+    def over_time(self, target: int = 0) -> np.ndarray:
+        """``(time,)`` mean of the heatmap over all bands."""
+        profile: np.ndarray = self.heatmaps[target].mean(axis=0)
+        return profile
+
+    def over_frequency(self, target: int = 0) -> np.ndarray:
+        """``(frequency,)`` mean of the heatmap over all frames."""
+        profile: np.ndarray = self.heatmaps[target].mean(axis=1)
+        return profile
+
+    def alone(self, target: int = 0) -> Sound:
+        """Give the sound where it speaks for the class, and silence elsewhere: as loud as the map is strong.
+
+        The map weighs the spectrum of the sound itself, phases and all, so that what is left sounds as it did.
+        """
+        return self._weighted(self._strength(target))
+
+    def removed(self, target: int = 0) -> Sound:
+        """Give the sound without what speaks for the class; both together are the sound again."""
+        return self._weighted(1.0 - self._strength(target))
+
+    def _strength(self, target: int) -> np.ndarray:
+        positive = np.maximum(self.heatmaps[target], 0)
+        most = float(positive.max())
+        strength: np.ndarray = positive / most if most > 0 else positive
+        return strength
+
+    def _weighted(self, strength: np.ndarray) -> Sound:
+        import librosa
+
+        frontend, samples = self.heard.frontend, self.heard.sound.samples
+        how = {"hop_length": frontend.hop_samples, "win_length": frontend.window_samples}
+        spectrum = librosa.stft(samples, n_fft=frontend.n_fft, **how)
+        times = np.arange(spectrum.shape[1]) * frontend.hop_s
+        hz = librosa.fft_frequencies(sr=frontend.sr, n_fft=frontend.n_fft)
+        by_time = np.stack([np.interp(times, self.times_s, band) for band in strength])
+        weights = np.stack([np.interp(hz, self.bands_hz, frame) for frame in by_time.T], axis=1)
+        heard = librosa.istft(spectrum * weights, n_fft=frontend.n_fft, length=len(samples), **how)
+        return Sound(np.asarray(heard, np.float32), frontend.sr)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a window and target: low_hz, from_s, high_hz, to_s, target, logit, probability."""
+        import pandas as pd
+
+        n, many = self.scores.shape
+        edges = np.repeat(self.strips.edges, many, axis=0).T
+        return pd.DataFrame(
+            {
+                "window": np.repeat(np.arange(n), many),
+                **dict(zip(("low_hz", "from_s", "high_hz", "to_s"), edges, strict=True)),
+                "target": np.tile(np.array(self.targets, object), n),
+                "logit": self.scores.ravel(),
+                "probability": self.probability_scores.ravel(),
+            }
+        )
+
+    def plot(self, target: int = 0) -> Figure:
+        """Draw what the network hears with the map over it, the profile over time below, over frequency beside."""
+        from diamond.show.sound_figures import sound_figure
+
+        return sound_figure(self, target)
+
+    def save(self, path: str | Path) -> Path:
+        """Write as ``.html``, ``.png``, ``.csv``, ``.npz``, or ``.wav``: what speaks for the first target, alone.
+
+        Raises
+        ------
+        ValueError
+            For any other suffix.
+        FileNotFoundError
+            Where the folder does not exist.
+        """
+        path = Path(path)
+        if path.suffix != ".wav":
+            return super().save(path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; make it first")
+        path.write_bytes(wav_bytes(self.alone()))
+        return path
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        names = ("heatmaps", "probability_heatmaps", "scores", "probability_scores", "logits", "probabilities")
+        arrays = {name: getattr(self, name) for name in (*names, "levels", "bands_hz", "times_s")}
+        return {**arrays, "edges": self.strips.edges}
+
+    def __str__(self) -> str:
+        return f"{self.network}: what {self.question} loses where {self.image} is covered"
+
+    def __repr__(self) -> str:
+        said = [f"{self}; {len(self.strips):,} windows, fill: {self.fill}"]
+        for i, name in enumerate(self.targets):
+            best = int(np.argmax(self.scores[:, i]))
+            said.append(
+                f"  {name}: logit {self.logits[i]:.3f}, probability {self.probabilities[i]:.3f}; most from "
+                f"{self.strips.words(best)} ({self.scores[best, i]:+.3g})"
+            )
+        return "\n".join(said)
+
+    def _page(self) -> str:
+        from diamond.show.pages import figure_uri, page
+
+        players = [
+            ("The sound", wav_uri(self.heard.sound)),
+            (f"What speaks for {self.targets[0]}, alone", wav_uri(self.alone())),
+            ("Without it", wav_uri(self.removed())),
+        ]
+        order = np.argsort(-np.abs(self.scores[:, 0]), kind="stable")[:6]
+        return page(
+            "sound_occlusion.html",
+            title=str(self),
+            found=self,
+            players=players,
+            figure=figure_uri(self.plot()),
+            strongest=[int(number) for number in order],
+        )
+
+
+def wav_bytes(sound: Sound) -> bytes:
+    """Give a sound as a WAV file of 16 bits, no louder than full scale."""
+    import soundfile
+
+    file = io.BytesIO()
+    loudest = float(np.abs(sound.samples).max(initial=0.0))
+    soundfile.write(file, sound.samples / max(1.0, loudest), sound.sr, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def wav_uri(sound: Sound) -> str:
+    """Give a sound as a data URI that an audio element plays."""
+    return "data:audio/wav;base64," + base64.b64encode(wav_bytes(sound)).decode("ascii")

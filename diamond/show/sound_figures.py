@@ -1,0 +1,57 @@
+"""Figures of sounds: frequency upward on the network's own scale, in Hz; time in seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from diamond.show.heat import AGAINST, FOR, overlay
+
+if TYPE_CHECKING:
+    from diamond.occlusion.heard import SoundOcclusion
+
+__all__ = ["sound_figure"]
+
+
+def sound_figure(found: SoundOcclusion, target: int = 0) -> Figure:
+    """Draw a spectrogram with the map over it, the map's mean over the bands below, over the frames beside.
+
+    Parameters
+    ----------
+    found
+        The occlusion of a sound.
+    target
+        Which of its targets.
+    """
+    from librosa.display import specshow
+
+    frontend, times, bands = found.heard.frontend, found.times_s, found.bands_hz
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure.suptitle(f"{found.image}: {found.targets[target]}, in logits", fontsize=10, x=0.01, ha="left")
+    panels = figure.subplots(2, 2, width_ratios=(5, 1), height_ratios=(3, 1), sharex="col")
+    (main, beside), (below, corner) = panels
+    corner.axis("off")
+    start, end = float(times[0] - frontend.hop_s / 2), float(times[-1] + frontend.hop_s / 2)
+    rows = np.arange(len(bands) + 1) - 0.5
+    specshow(found.levels, ax=main, cmap="gray", x_coords=times, x_axis="time")
+    coloured = overlay(found.heatmaps[target])[::-1]
+    main.imshow(coloured, extent=(start, end, rows[0], rows[-1]), aspect="auto", interpolation="bilinear", zorder=2)
+    main.set(xlim=(start, end), ylim=(rows[0], rows[-1]), xlabel="", ylabel="Hz")
+    shown = np.unique(np.linspace(0, len(bands) - 1, 7).round().astype(int))
+    main.set_yticks(shown, [f"{bands[row]:,.0f}" for row in shown], fontsize=8)
+    for panel, positions, values, lying in (
+        (below, times, found.over_time(target), True),
+        (beside, np.arange(len(bands)), found.over_frequency(target), False),
+    ):
+        fill = panel.fill_between if lying else panel.fill_betweenx
+        fill(positions, 0, np.maximum(values, 0), color=np.array(FOR) / 255)
+        fill(positions, 0, np.minimum(values, 0), color=np.array(AGAINST) / 255)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=8)
+    below.set_xlabel("s", fontsize=8)
+    beside.set_ylim(rows[0], rows[-1])
+    beside.set_yticks([])
+    beside.tick_params(labelbottom=True)
+    return figure
