@@ -49,10 +49,10 @@ from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
-from .pregenerate.diverse import diverse as diverse
 from .occlusion.occlude import occlude as occlude
 from .occlusion.occluded import OcclusionMap as OcclusionMap
 from .occlusion.occluded import OcclusionMaps as OcclusionMaps
+from .pregenerate.diverse import diverse as diverse
 from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate

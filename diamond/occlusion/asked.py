@@ -96,7 +96,7 @@ class Asked:
             raise ValueError("channels are of a layer; name it, as layer=..., or choose another shape")
         if channels and rest["outside"]:
             raise ValueError("channels are covered one at a time; expected outside=False")
-        checked_method(method, in_layer=place is not None, channels=channels)
+        checked_method(method, shape=rest["shape"], in_layer=place is not None)
         return cls(net, tuple(encode(net, each) for each in targets), place, method=method, **rest)
 
     def maps(self, one: Batch) -> Iterator[OcclusionMap]:
@@ -260,6 +260,11 @@ class _Asking:
         hidden = not self.asked.progress or n < FEWEST_WITH_BAR
         with tqdm(total=n, unit={"rectangle": "window"}.get(unit, unit), disable=hidden, leave=False) as bar:
             for rows, logits in runs:
+                if not np.isfinite(logits).all():
+                    bad = int(rows[np.flatnonzero(~np.isfinite(logits).all(axis=1))[0]])
+                    raise ValueError(
+                        f"the class scores without {bar.unit} {bad} are NaN or infinite; method='full' names the layer"
+                    )
                 found[rows] = self.values(logits)
                 bar.update(len(rows))
         return found

@@ -20,6 +20,7 @@ import numpy as np
 from diamond.attribution.feeding import Given
 from diamond.occlusion import full
 from diamond.occlusion.cover import Cover
+from diamond.occlusion.windows import SHAPES
 from modelzoo import Network
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Choice:
     forecast: Forecast | None = None
 
 
-def checked_method(method: str, *, in_layer: bool, channels: bool) -> None:
+def checked_method(method: str, *, shape: object, in_layer: bool) -> None:
     """Check a method before anything is read.
 
     Raises
@@ -69,10 +70,9 @@ def checked_method(method: str, *, in_layer: bool, channels: bool) -> None:
         raise ValueError(f"method is {method!r}; did you mean {near!r}? There are {', '.join(METHODS)}")
     if in_layer and method == "incremental":
         raise ValueError("method 'incremental' starts at the picture; in a layer there are 'full' and 'drilldown'")
-    if channels and method == "drilldown":
-        raise ValueError(
-            "method 'drilldown' goes from coarse to fine windows, and channels are no windows; take 'full'"
-        )
+    if method == "drilldown" and not (isinstance(shape, str) and shape in SHAPES):
+        found = repr(shape) if isinstance(shape, str) else "masks or areas"
+        raise ValueError(f"method 'drilldown' needs windows on a grid, and the shape is {found}; take method 'full'")
 
 
 def choose(
@@ -96,11 +96,9 @@ def choose(
     Raises
     ------
     ValueError
-        For ``"drilldown"`` where the windows are no grid, and ``"incremental"`` where all but the window is covered.
+        For ``"incremental"`` where all but the window is covered.
     """
     drilling = method == "drilldown"
-    if drilling and cover.windows.stride is None:
-        raise ValueError("method 'drilldown' needs windows on a grid; superpixels, areas and masks take 'full'")
     if method == "incremental" and cover.outside:
         raise ValueError("all but the window is covered, so all of every layer changes; take method 'full'")
     if in_layer or method == "full" or cover.outside:

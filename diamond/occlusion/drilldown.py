@@ -5,15 +5,15 @@
     (0.03, array([0.31, 0.02]))
     (0.06, array([0.22, 0.02]))
 
-First come windows at wide steps, then, a batch at a time, those where the score changes most between neighbours that are
-far apart. What was not measured is *made up* level by level: on a lattice of half the step, a value is the mean of its
-neighbours on the coarser one, unless it was measured. Neighbouring windows overlap, so their scores change slowly, and
-the map averages them once more.
+First come windows at wide steps, then, stage by stage, those between them, first where the score changes most. What was
+not measured is *made up* level by level: on a lattice of half the step, a value is the mean of its neighbours on the
+coarser one, unless it was measured. Neighbouring windows overlap, so their scores change slowly, and the map averages them
+once more.
 
 How wrong the map still is, is measured as well: in every stage a few windows are drawn at random from those left, and
 compared with what had been made up for them. The last of these differences give the root of the mean square error of
-all windows that are left; the map's is at most that of its windows, by the inequality of the means. Windows that were
-measured have none.
+the windows that are left; those that were measured have none. The map averages windows, so that its own error is mostly
+smaller: on five photos it was a quarter to nine tenths of the estimate. From so few windows it is a rough one.
 
 Coarse first, fine where it matters: Nakandala, Kumar and Papakonstantinou, "Incremental and Approximate Inference for
 Faster Occlusion-based Deep CNN Explanations" (Krypton, SIGMOD 2019), section 5.2; the estimate is ours.
@@ -31,12 +31,14 @@ from diamond.occlusion.windows import Windows
 __all__ = ["Stage", "made_up", "sharpened"]
 
 # Windows of the first stage lie on a lattice of about so many a side.
-FIRST_SIDE = 6
+FIRST_SIDE = 5
 # So many of a stage are drawn at random, and the last of them tell the error.
 DRAWN = 6
 COUNTED = 24
-# Where nothing is said: until the estimated error is so small a part of the map's range.
-ENOUGH = 0.05
+# What a window is worth where nothing changes, beside one with all of the map's range around it.
+FLAT = 0.1
+# Where nothing is said: until the estimated error is so small a part of the range of the scores.
+ENOUGH = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,7 @@ def sharpened(
         # The first stage stays small; later ones grow with what is known, so that the stages are few.
         wanted = 0 if not off else min(room, max(batch, int(measured.sum()) // 3)) - len(drawn)
         if wanted > 0:
-            worth = _worth(guess, measured, (rows, columns), step)
+            worth = _worth(guess, (rows, columns), step)
             worth[chosen | measured] = -1.0
             best = np.argsort(-worth, kind="stable")[: min(wanted, int((worth >= 0).sum()))]
             chosen[best] = True
@@ -176,19 +178,25 @@ def _between(values: np.ndarray, at: np.ndarray, wanted: np.ndarray) -> np.ndarr
     return found
 
 
-def _worth(guess: np.ndarray, measured: np.ndarray, shape: tuple[int, int], step: int) -> np.ndarray:
-    """Say what measuring each window would be worth: change around it, times the distance to what was measured."""
-    from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter  # type: ignore[import-untyped]
+def _worth(guess: np.ndarray, shape: tuple[int, int], step: int) -> np.ndarray:
+    """Say what measuring each window would be worth: the width of its lattice squared, by the change around it.
 
-    far = distance_transform_edt(~measured.reshape(shape))
-    total = np.zeros(shape)
-    for column in guess.T:
-        field_ = column.reshape(shape)
-        reach = np.ptp(column) or 1.0
-        change = maximum_filter(field_, 2 * step // 2 + 1) - minimum_filter(field_, 2 * step // 2 + 1)
-        total += (change / reach) ** 2
-    worth: np.ndarray = (far * np.sqrt(total)).ravel()
-    return worth
+    Coarse lattices are mostly filled first: a window that was measured far from any other says nothing of those around.
+    """
+    from scipy.ndimage import maximum_filter, minimum_filter  # type: ignore[import-untyped]
+
+    worth = np.zeros(shape)
+    reach = np.maximum(np.ptp(guess, axis=0), 1e-12)
+    while step > 1:
+        step //= 2
+        at = np.ix_(_lattice(shape[0], step), _lattice(shape[1], step))
+        change = np.zeros(shape)
+        for column, most in zip(guess.T, reach, strict=True):
+            values = column.reshape(shape)
+            around = maximum_filter(values, 2 * step + 1) - minimum_filter(values, 2 * step + 1)
+            change = np.maximum(change, around / most)
+        worth[at] = np.maximum(worth[at], step**2 * (FLAT + change[at]))
+    return worth.ravel()
 
 
 def _errors(off: list[np.ndarray], measured: np.ndarray, columns: int) -> np.ndarray:

@@ -132,14 +132,19 @@ class OcclusionMap(Result):
         return f"rows {top} to {bottom - 1}, columns {left} to {right - 1}"
 
     def part(self, number: int) -> np.ndarray:
-        """Give the part of the picture that a window covers, ``(height, width, 3)``; white where it does not."""
+        """Give the part of the picture that a window covers, ``(height, width, 4)``, opacity last.
+
+        Raises
+        ------
+        ValueError
+            Where it was a layer that was covered.
+        """
         if self.windows is None or self.layer is not None:
-            raise ValueError("the windows are of a layer: they show no part of the picture")
+            raise ValueError(f"parts of {self.layer!r} were covered: they show no part of the picture")
         top, left, bottom, right = self.windows.boxes[number]
         mask = self.windows.masks([number]).numpy()[0, top:bottom, left:right, None]
         upward = slice(None, None, -1) if self.picture.shape[-1] == 1 else slice(None)
-        part: np.ndarray = visible(self.picture[top:bottom, left:right]) * mask[upward] + (1.0 - mask[upward])
-        return part
+        return np.concatenate([visible(self.picture[top:bottom, left:right]), mask[upward]], axis=-1)
 
     @property
     def facts(self) -> tuple[str, ...]:

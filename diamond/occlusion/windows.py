@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Windows", "areas", "given_masks", "grid", "masks_of", "superpixels"]
+__all__ = ["SHAPES", "Windows", "areas", "given_masks", "grid", "masks_of", "superpixels"]
 
 SHAPES = ("rectangle", "disc")
 
@@ -180,7 +180,9 @@ def superpixels(picture: np.ndarray, count: int = 60, *, compactness: float = 10
     )
     found = areas(labels, (height, width))
     if len(found) < 2:
-        raise ValueError("the picture is all of one colour and has no superpixels; expected windows, or masks")
+        raise ValueError(
+            "all of the picture is one superpixel: it has one colour or few pixels; expected windows, or masks"
+        )
     return found
 
 

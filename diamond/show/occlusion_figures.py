@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def occlusion_figure(maps: Sequence[OcclusionMap]) -> Figure:
         One a picture.
     """
     most = 1 + 2 * max(len(found.targets) for found in maps)
-    figure = Figure(figsize=(2.7 * most, 3.35 * len(maps) + 0.4), layout="constrained")
+    figure = Figure(figsize=(2.7 * most, 3.7 * len(maps) + 0.4), layout="constrained")
     bands = figure.subfigures(len(maps), 1, squeeze=False)[:, 0]
     for band, found in zip(bands, maps, strict=True):
         band.suptitle(_plain(str(found)), x=0.01, ha="left", fontsize=9)
@@ -42,7 +43,8 @@ def occlusion_figure(maps: Sequence[OcclusionMap]) -> Figure:
             for side, (heatmaps, unit, start) in enumerate(pairs):
                 title = f"{label[:28]}\n{unit} {start[target]:.3g}"
                 _draw(panels[1 + 2 * target + side], found, heatmaps[target], title)
-        band.supxlabel(_plain("  ".join(found.facts)), fontsize=6.5, x=0.01, ha="left")
+        lines = [line for fact in found.facts for line in textwrap.wrap(fact, 44 * most)]
+        band.supxlabel(_plain("\n".join(lines)), fontsize=6.5, x=0.01, ha="left")
     return figure
 
 
