@@ -158,7 +158,8 @@ class _Spreading:
 
     def through(self, order: tuple[Node, ...], entry: Node) -> Spread:
         at: dict[int, Place] = {}
-        means, still = set(), set()
+        means: set[int] = set()
+        still: set[int] = set()
         for node in order:
             if node.index == entry.index:
                 at[node.index] = self._at_entry(_size(self.shapes[node.index]))
