@@ -47,6 +47,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "features.search": ["RecipeSearch", "find_recipe"],
         "inspection.exemplars": ["Exemplars", "exemplars"],
         "pregenerate.diverse": ["diverse"],
+        "occlusion.heard": ["SoundOcclusion"],
         "occlusion.occluded": ["OcclusionMap", "OcclusionMaps"],
         "occlusion.occlude": ["occlude"],
         "pregenerate.one_layer": ["spritemap"],

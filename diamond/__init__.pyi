@@ -49,6 +49,7 @@ from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
+from .occlusion.heard import SoundOcclusion as SoundOcclusion
 from .occlusion.occlude import occlude as occlude
 from .occlusion.occluded import OcclusionMap as OcclusionMap
 from .occlusion.occluded import OcclusionMaps as OcclusionMaps

@@ -1,4 +1,4 @@
-"""``diamond occlude NAME FILE...``: what the class score loses where pictures are covered, as one page."""
+"""``diamond occlude NAME FILE...``: what the class score loses where pictures or a sound are covered, as one page."""
 
 from __future__ import annotations
 
@@ -17,17 +17,25 @@ SUFFIXES = (".html", ".png", ".csv", ".npz")
 @app.command()
 def occlude(
     name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Paths or URLs of pictures, or folders.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Paths or URLs of pictures, or folders; or one sound.")
+    ],
     target: Annotated[
         str, typer.Option(help="The class: a label, an index, top1, top2 ...; several with semicolons between.")
     ] = "top1",
     window: Annotated[
-        str | None, typer.Option(help="Size in pixels, as 32 or 40x24 (height x width); a seventh without.")
+        str | None, typer.Option(help="Pixels, as 32 or 40x24 (height x width); of a sound s, Hz, or HZxS as 500x0.2.")
     ] = None,
-    stride: Annotated[str | None, typer.Option(help="Step in pixels, as 16 or 20x12; half a window without.")] = None,
-    shape: Annotated[str, typer.Option(help="rectangle, disc, superpixels, or channels of a layer.")] = "rectangle",
+    stride: Annotated[str | None, typer.Option(help="Step, in the same units; half a window without.")] = None,
+    shape: Annotated[
+        str,
+        typer.Option(help="rectangle, disc, superpixels, channels of a layer; of a sound patches, time, frequency."),
+    ] = "rectangle",
     fill: Annotated[
-        str | None, typer.Option(help="mean, blur, noise, shuffled, inpaint, zero, or a colour: white, #808080.")
+        str | None,
+        typer.Option(
+            help="mean, blur, noise, shuffled, inpaint, zero, a colour; of a sound band_mean, silence, local_mean, noise."
+        ),
     ] = None,
     outside: Annotated[bool, typer.Option("--outside", help="Cover all but the window: keep only this.")] = False,
     method: Annotated[str, typer.Option(help="auto, full, incremental or drilldown.")] = "auto",
@@ -35,9 +43,11 @@ def occlude(
     layer: Annotated[str | None, typer.Option(help="Cover cells or channels of this layer instead.")] = None,
     weights: Annotated[str, typer.Option(help="A file with other weights.")] = "default",
     seed: Annotated[int, typer.Option(help="Of random fills.")] = 0,
-    out: Annotated[Path, typer.Option(help="Where to: .html, .png, .csv or .npz.")] = Path("occlusion.html"),
+    out: Annotated[Path, typer.Option(help="Where to: .html, .png, .csv or .npz; of a sound .wav too.")] = Path(
+        "occlusion.html"
+    ),
 ) -> None:
-    """Cover part after part of a picture and show what the class score loses.
+    """Cover part after part of a picture, or of a sound, and show what the class score loses.
 
     Of a folder every picture in it is covered; broken ones are told and left out.
 
@@ -47,28 +57,37 @@ def occlude(
     def run() -> None:
         import warnings
 
-        from diamond.occlusion.occlude import occlude as cover
+        from diamond.occlusion import occlude as covering
         from modelzoo.registry import load
 
         def tell(message: Warning | str, *_: Any, **__: Any) -> None:
             typer.secho(f"diamond: {message}", err=True, fg=typer.colors.YELLOW)
 
         # Minutes later would be too late to learn of it.
-        if out.suffix not in SUFFIXES:
+        if out.suffix not in (*SUFFIXES, ".wav"):
             raise ValueError(f"cannot save as {out.name!r}; expected a name that ends in {', '.join(SUFFIXES)}")
         if not out.parent.is_dir():
             raise FileNotFoundError(f"no folder {out.parent} to save {out.name} in; make it first")
         net = load(name, weights=weights)
+        is_ear = net.input.audio is not None
+        if is_ear and len(files) > 1:
+            raise ValueError(f"{len(files)} sounds were given; a map is of one")
+        if out.suffix == ".wav" and not is_ear:
+            raise ValueError(
+                f"{net.name} takes pictures, which cannot be saved as {out.name!r}; expected .html or .png"
+            )
+        lengths: Any = _lengths if is_ear else _pixels
         with warnings.catch_warnings():
             # To whoever uses the command line, the place in our code means nothing.
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = tell
+            cover: Any = covering.occlude
             found = cover(
                 net,
-                files,
+                files[0] if is_ear else files,
                 target=[_number_or_word(each.strip()) for each in target.split(";") if each.strip()],
-                window=_pixels(window, "window"),
-                stride=_pixels(stride, "stride"),
+                window=lengths(window, "window"),
+                stride=lengths(stride, "stride"),
                 shape=shape,
                 fill=fill,
                 outside=outside,
@@ -77,9 +96,10 @@ def occlude(
                 layer=layer,
                 seed=seed,
             )
-        for row in found:
+        rows = [found] if is_ear else list(found)
+        for row in rows:
             typer.echo(repr(row))
-        (found[0] if len(found) == 1 else found).save(out)
+        (rows[0] if len(rows) == 1 else found).save(out)
         typer.echo(f"written: {out}")
 
     or_exit(run)
@@ -87,6 +107,19 @@ def occlude(
 
 def _number_or_word(word: str) -> int | str:
     return int(word) if word.isascii() and word.isdigit() else word
+
+
+def _lengths(word: str | None, name: str) -> float | tuple[float, float] | None:
+    """Read seconds, Hz, or both: ``"500x0.2"``."""
+    try:
+        numbers = None if word is None else [float(n) for n in word.lower().split("x")]
+    except ValueError:
+        numbers = []
+    if numbers is None:
+        return None
+    if len(numbers) not in (1, 2):
+        raise ValueError(f"the {name} is {word!r}; expected seconds or Hz, as 0.2, or both, as 500x0.2")
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def _pixels(word: str | None, name: str) -> int | tuple[int, int] | None:

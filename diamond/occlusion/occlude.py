@@ -26,9 +26,14 @@ from diamond.attribution.feeding import Given
 from diamond.attribution.targets import Target
 from diamond.occlusion.asked import Asked
 from diamond.occlusion.occluded import OcclusionMap, OcclusionMaps
+from diamond.occlusion.sounds import SoundOcclusion, occlude_sound
 from modelzoo import Layer, Network
+from modelzoo.inputs.sounds import is_sound
 
-__all__ = ["OcclusionMap", "OcclusionMaps", "occlude"]
+__all__ = ["OcclusionMap", "OcclusionMaps", "SoundOcclusion", "occlude"]
+
+# Of a picture whole pixels, of a sound seconds and Hz.
+Lengths = float | tuple[float | None, float | None]
 
 
 @overload
@@ -37,8 +42,8 @@ def occlude(
     inputs: list[Any] | tuple[Any, ...],
     *,
     target: Target | Sequence[Target] = ...,
-    window: int | tuple[int, int] | None = ...,
-    stride: int | tuple[int, int] | None = ...,
+    window: Lengths | None = ...,
+    stride: Lengths | None = ...,
     shape: Any = ...,
     fill: Any = ...,
     outside: bool = ...,
@@ -60,8 +65,8 @@ def occlude(
     inputs: Any,
     *,
     target: Target | Sequence[Target] = ...,
-    window: int | tuple[int, int] | None = ...,
-    stride: int | tuple[int, int] | None = ...,
+    window: Lengths | None = ...,
+    stride: Lengths | None = ...,
     shape: Any = ...,
     fill: Any = ...,
     outside: bool = ...,
@@ -83,8 +88,8 @@ def occlude(
     inputs: Any,
     *,
     target: Target | Sequence[Target] = ...,
-    window: int | tuple[int, int] | None = ...,
-    stride: int | tuple[int, int] | None = ...,
+    window: Lengths | None = ...,
+    stride: Lengths | None = ...,
     shape: Any = ...,
     fill: Any = ...,
     outside: bool = ...,
@@ -105,8 +110,8 @@ def occlude(
     inputs: Any,
     *,
     target: Target | Sequence[Target] = "top1",
-    window: int | tuple[int, int] | None = None,
-    stride: int | tuple[int, int] | None = None,
+    window: Lengths | None = None,
+    stride: Lengths | None = None,
     shape: Any = "rectangle",
     fill: Any = None,
     outside: bool = False,
@@ -118,8 +123,8 @@ def occlude(
     stream: bool = False,
     seed: int = 0,
     progress: bool = True,
-) -> OcclusionMap | OcclusionMaps | Iterator[OcclusionMap]:
-    """Cover parts of a picture, one after the other, and see what the class score loses.
+) -> OcclusionMap | OcclusionMaps | SoundOcclusion | Iterator[OcclusionMap]:
+    """Cover parts of a picture or a sound, one after the other, and see what the class score loses.
 
     Parameters
     ----------
@@ -127,21 +132,23 @@ def occlude(
         The network.
     inputs
         A picture: path, URL, or array ``(height, width, 3)`` in [0, 1]; or a list of those and of folders, for a map of
-        each.
+        each. For a sound network one sound: path, URL, `Sound`, or ``(samples, rate)``.
     target
         The class asked about: index, label, WordNet id, or ``"top1"``, ``"top2"`` ...; several in a list, which takes
         no longer.
     window, stride
         Height and width of a window, and the steps down and across, in pixels of the picture as the network sees it
         (in cells of a layer); one number for both. A seventh of the shorter side where not said, and half a window. One
-        cell of a layer. The last window of each row and column is cut at the edge, so that all is covered.
+        cell of a layer. The last window of each row and column is cut at the edge, so that all is covered. Of a sound
+        seconds, Hz, or ``(hz, seconds)``: see `diamond.occlusion.sounds.occlude_sound`.
     shape
         ``"rectangle"``, ``"disc"``, ``"superpixels"`` (about 60 areas of like colour), ``(height, width)`` whole numbers
-        of areas, or ``(n, height, width)`` masks from 0 to 1; ``"channels"`` of a layer.
+        of areas, or ``(n, height, width)`` masks from 0 to 1; ``"channels"`` of a layer. Of a sound ``"patches"`` (where
+        not said), ``"time"`` or ``"frequency"``.
     fill
         What stands in a window: ``"mean"`` (where not said), ``"blur"``, ``"noise"``, ``"shuffled"``, ``"inpaint"``,
         ``"zero"``, a colour, or an array; see `diamond.occlusion.fills`. Of a layer ``"zero"`` (where not said),
-        ``"mean"`` or numbers.
+        ``"mean"`` or numbers. Of a sound ``"band_mean"`` (where not said), ``"silence"``, ``"local_mean"``, ``"noise"``.
     outside
         Whether to cover all but the window: "keep only this".
     method
@@ -167,7 +174,7 @@ def occlude(
     Returns
     -------
     OcclusionMap
-        For one picture; `OcclusionMaps` for a list, an iterator of maps with `stream`.
+        For one picture; `OcclusionMaps` for a list, an iterator of maps with `stream`, `SoundOcclusion` for a sound.
 
     Raises
     ------
@@ -184,6 +191,19 @@ def occlude(
     UserWarning
         Where windows leave pixels uncovered.
     """
+    if net.input.audio is not None and is_sound(inputs):
+        _refuse_for_sounds(outside=outside, layer=layer, given=given, share=share, stream=stream, method=method)
+        return occlude_sound(
+            net,
+            inputs,
+            target=target,
+            shape="patches" if isinstance(shape, str) and shape == "rectangle" else shape,
+            window=window,
+            stride=stride,
+            fill=fill,
+            seed=seed,
+            progress=progress,
+        )
     several = isinstance(inputs, list | tuple)
     asked = Asked.of(
         net,
@@ -212,6 +232,15 @@ def occlude(
     if len(batches) > 1:
         raise ValueError("several pictures were found; give them as a list, [...], for a map of each")
     return asked.maps(batches[0]) if stream else _last(asked.maps(batches[0]))
+
+
+def _refuse_for_sounds(*, method: str, **asked: Any) -> None:
+    """Of a sound the network is asked as a whole, and only the sound itself is covered."""
+    for name, value in asked.items():
+        if value not in (None, False):
+            raise ValueError(f"{name}={value!r} is of pictures; a sound is covered in time, in frequency, or both")
+    if method not in ("auto", "full"):
+        raise ValueError(f"method {method!r} is of pictures; of a sound there is 'full'")
 
 
 def _last(maps: Iterator[OcclusionMap]) -> OcclusionMap:

@@ -192,3 +192,55 @@ def test_real_cards_hear_what_predict_hears():
         assert packaged_cards()[name].input.audio is not None
         found = occlude_sound(net, burst(2.0), shape="time")
         np.testing.assert_allclose(found.logits[0], net.predict(burst(2.0)).logits[0].max(), rtol=1e-4)
+
+
+def test_occlude_takes_a_sound_and_refuses_what_is_of_pictures():
+    net, sound = ear(), burst()
+    found = dc.occlude(net, sound, target=1, shape="time", window=0.2, fill="silence")
+    by_itself = occlude_sound(net, sound, target=1, shape="time", window=0.2, fill="silence")
+    np.testing.assert_array_equal(found.scores, by_itself.scores)
+    assert isinstance(dc.occlude(net, (sound.samples, 8000)), dc.SoundOcclusion)
+    for how in ({"outside": True}, {"layer": "upper"}, {"method": "drilldown"}, {"share": 0.5}):
+        with pytest.raises(ValueError, match="of pictures"):
+            dc.occlude(net, sound, **how)
+
+
+@pytest.mark.parametrize("suffix", [".html", ".wav"])
+def test_the_command_covers_a_sound(tmp_path, suffix):
+    import soundfile
+    from typer.testing import CliRunner
+
+    from diamond.cli import app
+
+    sound = burst(2.0)
+    soundfile.write(tmp_path / "burst.wav", sound.samples, 8000)
+    keras.utils.set_random_seed(0)
+    net = dc.load("MiniResnet_esc10", weights=None)
+    net.model.save_weights(tmp_path / "mini.weights.h5")
+    out = tmp_path / f"found{suffix}"
+    done = CliRunner().invoke(
+        app,
+        ["occlude", "MiniResnet_esc10", str(tmp_path / "burst.wav"), "--weights", str(tmp_path / "mini.weights.h5"),
+         "--shape", "patches", "--window", "2000x0.4", "--out", str(out)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "most from" in done.output
+    assert out.stat().st_size > 1000
+
+
+def test_a_sound_plays_to_its_end(tmp_path, browser):
+    found = occlude_sound(ear(), burst(), shape="time", window=0.2)
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(found.save(tmp_path / "found.html").as_uri())
+    players = page.locator("audio")
+    assert players.count() == 3
+    for i in range(3):
+        ended = players.nth(i).evaluate(
+            "(audio) => new Promise((done) => { audio.muted = true; audio.playbackRate = 4;"
+            " audio.onended = () => done(audio.duration); audio.onerror = () => done(-1); audio.play(); })"
+        )
+        assert ended == pytest.approx(1.2, abs=0.01)
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.close()
