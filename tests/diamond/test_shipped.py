@@ -15,7 +15,12 @@ def net():
 
 @pytest.mark.parametrize(
     ("layer", "recipe", "channels"),
-    [("block4_add", "texture", 40), ("block9_add", "sprite", 112), ("block14_add", "sprite", 192)],
+    [
+        ("block4_add", "texture", 40),
+        ("block9_add", "sprite", 112),
+        ("block14_add", "sprite", 192),
+        ("head_relu", "sprite", 1280),
+    ],
 )
 def test_shipped_sprites_are_found_by_fingerprint(net, layer, recipe, channels):
     found = packaged_store().find(net.fingerprint(layer))
@@ -28,6 +33,16 @@ def test_shipped_sprites_are_found_by_fingerprint(net, layer, recipe, channels):
 def test_shipped_sprites_excite_their_channel_more_than_any_photo(layer):
     found = next(layer_ for layer_ in packaged_store().layers() if layer_.layer == layer)
     assert all(record.robust > record.photo_best for record in found.records)
+
+
+@pytest.mark.parametrize(("layer", "channels"), [("inception_4a_output", 512), ("inception_4d_output", 528)])
+def test_sprites_of_googlenet_ship_for_whoever_has_its_published_weights(layer, channels, shared_data):
+    file = shared_data / "weights" / "bvlc_googlenet.safetensors"
+    found = packaged_store().find(dc.load("InceptionV1_caffe", weights=file).fingerprint(layer))
+    assert found is not None
+    assert (found.layer, found.manifest.recipe_name, len(found), found.tile_px) == (layer, "sprite", channels, 96)
+    better = [record.robust > record.photo_best for record in found.records]
+    assert np.mean(better) > 0.99
 
 
 def test_shipped_sprites_are_whole():
