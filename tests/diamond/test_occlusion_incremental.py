@@ -383,6 +383,7 @@ def test_networks_of_the_zoo_give_the_same_logits(name, size, boxes_everywhere, 
     ]
     cover = Cover.of(picture(size), Windows(size, np.array(boxes, np.int32)), picture(size, seed=1))
     expected, found = whole(net, cover), by_boxes(net, cover)
-    assert np.ptp(expected, axis=0).max() > 0.01 * np.abs(expected).max()
+    # What a window changes lies well above the rounding that is let pass.
+    assert np.ptp(expected, axis=0).max() > 0.001 * np.abs(expected).max()
     # Random weights give logits up to 1e9, and rounding grows with them.
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * max(1.0, np.abs(expected).max()))
