@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from modelzoo.graph import Graph, Node
 
-__all__ = ["folded"]
+__all__ = ["fold", "foldable", "folded"]
 
 # Their subclasses may compute something else.
 _CONVOLUTIONS = {keras.layers.Conv2D: keras.ops.conv, keras.layers.DepthwiseConv2D: keras.ops.depthwise_conv}
@@ -42,19 +42,50 @@ def folded(graph: Graph, wanted: Sequence[Node]) -> Callable[[Node], Callable[..
     function
         The `replace` of `Graph.evaluate`: what runs in a node's place, or None.
     """
-    readers: dict[int, list[Node]] = {node.index: [] for node in wanted}
-    order = graph.ancestors(wanted)
+    others: dict[int, Callable[..., Any]] = {}
+    for node, norm in foldable(graph.ancestors(wanted), wanted):
+        others[node.index] = _convolution(node.operation, norm.operation)
+        others[norm.index] = _nothing
+    return lambda node: others.get(node.index)
+
+
+def foldable(order: Sequence[Node], wanted: Sequence[Node]) -> list[tuple[Node, Node]]:
+    """Give each convolution that a batch norm alone reads, and that norm.
+
+    Parameters
+    ----------
+    order
+        Nodes on the way to the wanted ones.
+    wanted
+        What will be computed; a convolution that is wanted itself is left out.
+    """
+    readers: dict[int, list[Node]] = {}
     for node in order:
         for ref in node.inputs:
             readers.setdefault(ref.node, []).append(node)
     kept = {node.index for node in wanted}
-    others: dict[int, Callable[..., Any]] = {}
+    found = []
     for node in order:
-        after = readers[node.index]
+        after = readers.get(node.index, [])
         if node.index not in kept and len(after) == 1 and _is_plain(node) and _is_at_rest(after[0]):
-            others[node.index] = _convolution(node.operation, after[0].operation)
-            others[after[0].index] = _nothing
-    return lambda node: others.get(node.index)
+            found.append((node, after[0]))
+    return found
+
+
+def fold(layer: Any, norm: Any) -> tuple[Any, Any]:
+    """Give the kernel and the bias of a convolution that does the work of its batch norm too, as tensors."""
+    scale = tf.math.rsqrt(tf.convert_to_tensor(norm.moving_variance) + norm.epsilon)
+    if norm.gamma is not None:
+        scale *= norm.gamma
+    shift = -norm.moving_mean * scale
+    if norm.beta is not None:
+        shift += norm.beta
+    if layer.use_bias:
+        shift += layer.bias * scale
+    kernel = tf.convert_to_tensor(layer.kernel)
+    # The kernel of a depthwise convolution ends in (channels, multiplier), any other in its output channels.
+    by_channel = tf.reshape(scale, kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else scale
+    return kernel * by_channel, shift
 
 
 def _is_plain(node: Node) -> bool:
@@ -80,18 +111,7 @@ def _is_at_rest(node: Node) -> bool:
 
 
 def _convolution(layer: Any, norm: Any) -> Callable[[Any], Any]:
-    scale = tf.math.rsqrt(tf.convert_to_tensor(norm.moving_variance) + norm.epsilon)
-    if norm.gamma is not None:
-        scale *= norm.gamma
-    shift = -norm.moving_mean * scale
-    if norm.beta is not None:
-        shift += norm.beta
-    if layer.use_bias:
-        shift += layer.bias * scale
-    kernel = tf.convert_to_tensor(layer.kernel)
-    # The kernel of a depthwise convolution ends in (channels, multiplier), any other in its output channels.
-    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    kernel *= tf.reshape(scale, kernel.shape[2:]) if depthwise else scale
+    kernel, shift = fold(layer, norm)
     convolve = _CONVOLUTIONS[type(layer)]
 
     def run(x: Any) -> Any:

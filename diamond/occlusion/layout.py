@@ -11,12 +11,12 @@ then run in a compiled function: batches and pictures of one size differ only in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from diamond.features.folding import fold, foldable
 from diamond.occlusion.boxes import SELF, Reach, reach_of
 from diamond.occlusion.cover import covered
 from diamond.occlusion.patches import Boxes, Patch, convolved, pooled
@@ -29,8 +29,6 @@ __all__ = ["Layout", "is_turned"]
 
 Tensor = Any
 Weights = Mapping[str, tuple[Tensor, Tensor]]
-# Their subclasses may compute something else.
-_FOLDING = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 class Layout:
@@ -51,7 +49,7 @@ class Layout:
         self._net, self._entry = net, entry
         self._spread, self._boxed = plan.spread, plan.boxed
         self._wanted = plan.spread.order[-1]
-        self._norms = dict(_foldable(plan.spread.order))
+        self._norms = {node.index: norm for node, norm in foldable(plan.spread.order, [self._wanted])}
         self._absorbed = {norm.index for norm in self._norms.values()}
         self._reach = {
             node.index: reach_of(node, plan.spread.shapes) or SELF for node in plan.spread.order if node.inputs
@@ -72,7 +70,7 @@ class Layout:
     def folded(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Give kernel and shift of each convolution with the batch norm after it, from the weights as they are now."""
         order = {node.index: node for node in self._spread.order}
-        return {str(index): _fold(order[index].operation, norm.operation) for index, norm in self._norms.items()}
+        return {str(index): fold(order[index].operation, norm.operation) for index, norm in self._norms.items()}
 
     def run(
         self, parts: Mapping[str, Tensor], kept: Mapping[str, Tensor], folded: Weights, sizes: Tensor, starts: Tensor
@@ -213,54 +211,3 @@ class _Running:
 def is_turned(net: Network) -> bool:
     """Whether the network sees pictures with their axes swapped: it takes time before frequency."""
     return net.input.audio is not None and net.input.audio.time_first
-
-
-def _foldable(order: Iterable[Node]) -> list[tuple[int, Node]]:
-    """Give each convolution that a batch norm alone reads, by index, and the norm."""
-    nodes = list(order)
-    readers: dict[int, list[Node]] = {}
-    for node in nodes:
-        for ref in node.inputs:
-            readers.setdefault(ref.node, []).append(node)
-    found = []
-    for node in nodes[:-1]:
-        after = readers.get(node.index, [])
-        if len(after) == 1 and _is_plain(node) and _is_at_rest(after[0]):
-            found.append((node.index, after[0]))
-    return found
-
-
-def _is_plain(node: Node) -> bool:
-    layer: Any = node.operation
-    return (
-        type(layer) in _FOLDING
-        and node.part == "whole"
-        and node.nonlinearity in (None, "linear")
-        and layer.data_format == "channels_last"
-        and layer.compute_dtype == "float32"
-    )
-
-
-def _is_at_rest(node: Node) -> bool:
-    layer: Any = node.operation
-    return (
-        type(layer) is keras.layers.BatchNormalization
-        and layer.axis in (-1, len(node.shape) - 1)
-        and layer.compute_dtype == "float32"
-        and not any(argument is True for argument in node.arguments)
-    )
-
-
-def _fold(layer: Any, norm: Any) -> tuple[Tensor, Tensor]:
-    scale = tf.math.rsqrt(tf.convert_to_tensor(norm.moving_variance) + norm.epsilon)
-    if norm.gamma is not None:
-        scale *= norm.gamma
-    shift = -norm.moving_mean * scale
-    if norm.beta is not None:
-        shift += norm.beta
-    if layer.use_bias:
-        shift += layer.bias * scale
-    kernel = tf.convert_to_tensor(layer.kernel)
-    # The kernel of a depthwise convolution ends in (channels, multiplier), any other in its output channels.
-    by_channel = tf.reshape(scale, kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else scale
-    return kernel * by_channel, shift

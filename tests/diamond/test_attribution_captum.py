@@ -1,36 +1,21 @@
 """Attribution beside captum 0.9, on the same weights and pictures; what captum gave lies in the fixture."""
 
-from pathlib import Path
-
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 import diamond as dc
 from diamond.attribution.linear import contributions
-
-FIXTURE = Path(__file__).parent / "fixtures" / "captum.npz"
+from tests.diamond.captum_network import bends, read
 
 
 @pytest.fixture(scope="module")
 def kept():
-    with np.load(FIXTURE) as file:
-        return {name: file[name] for name in file.files}
+    return read("captum.npz")
 
 
 @pytest.fixture(scope="module")
 def net(kept):
-    image = keras.Input((14, 10, 3), name="image")
-    x = layers.Conv2D(6, 3, padding="same", activation="silu", name="silu")(image)
-    x = layers.MaxPooling2D(2, name="pool")(x)
-    x = layers.Conv2D(8, 3, padding="same", activation="gelu", name="gelu")(x)
-    y = layers.Conv2D(8, 3, padding="same", activation="relu", name="relu")(x)
-    x = layers.GlobalAveragePooling2D(name="mean")(y + x)
-    model = keras.Model(image, layers.Dense(5, activation="softmax", name="answer")(x), name="bends")
-    for layer, name in (("silu", "conv1"), ("gelu", "conv2"), ("relu", "conv3"), ("answer", "dense")):
-        model.get_layer(layer).set_weights([kept[f"weight:{name}.weight"], kept[f"weight:{name}.bias"]])
-    return dc.load(model, input=(0, 1))
+    return bends(kept)
 
 
 def of(net, kept, layer, **question):
