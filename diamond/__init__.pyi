@@ -47,6 +47,7 @@ from .features.renderer import RenderError as RenderError
 from .features.rendering import Rendering as Rendering
 from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
+from .features.sound_rendering import SoundRendering as SoundRendering
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
 from .occlusion.heard import SoundOcclusion as SoundOcclusion

@@ -104,9 +104,13 @@ class InputSpec:
 
         For sound the values of silence and of about the loudest sound.
         """
-        low, high = (0.0, 1.0) if self.audio is None else (self.audio.log.floor, self.audio.ceiling)
-        ends = [s * end + o for s, o in self.per_channel for end in (low, high)]
+        ends = [s * end + o for s, o in self.per_channel for end in self.levels]
         return min(ends), max(ends)
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """What black and white of a canvas mean: 0 and 1 of a picture, silence and about the loudest level of a sound."""
+        return (0.0, 1.0) if self.audio is None else (self.audio.log.floor, self.audio.ceiling)
 
     @property
     def shape(self) -> tuple[int | None, int | None, int]:

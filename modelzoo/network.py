@@ -254,6 +254,11 @@ class Network:
         values = values * tf.constant(scale, tf.float32) + tf.constant(offset, tf.float32)
         return tf.transpose(values, (0, 2, 1, 3)) if spec.audio is not None and spec.audio.time_first else values
 
+    def from_canvas(self, canvas: Any) -> Any:
+        """Turn a canvas in [0, 1] into what `preprocess` takes: itself for pictures, levels of a spectrogram for sounds."""
+        low, high = self.card.input.levels
+        return canvas if (low, high) == (0.0, 1.0) else low + (high - low) * canvas
+
     def forward(
         self,
         pictures: Any,

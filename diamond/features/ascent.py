@@ -75,14 +75,15 @@ class Question(NamedTuple):
         pictures
             What terms on the picture measure; None leaves them out.
         seen
-            What the network sees.
+            What the network sees, in [0, 1].
         data, progress
             As in `measure`.
         replace
             As in `Graph.evaluate`.
         """
         wanted = self.wanted
-        values = dict(zip([n.index for n in wanted], self.net.forward(seen, wanted, replace=replace), strict=True))
+        found = self.net.forward(self.net.from_canvas(seen), wanted, replace=replace)
+        values = dict(zip([n.index for n in wanted], found, strict=True))
         by_layer = {
             key: values_before(self.net.graph, node, values) if key[1] else values[node.index]
             for key, node in self.nodes.items()

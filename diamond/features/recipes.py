@@ -5,8 +5,9 @@
     >>> quick = dataclasses.replace(recipe, steps=64)
 
 ``texture`` asks for a channel everywhere and fills the picture; ``sprite`` asks for the one thing in its centre, on a
-quiet ground; ``phase`` moves no magnitudes, only phases, and looks most like a photo. Two sprites with the same recipe
-hash can be laid side by side; a spritemap's manifest keeps both.
+quiet ground; ``phase`` moves no magnitudes, only phases, and looks most like a photo. ``sound`` draws spectrograms, whose
+axes are no lengths: they move in time and in loudness, hardly in frequency, and are not turned. Two sprites with the
+same recipe hash can be laid side by side; a spritemap's manifest keeps both.
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ from diamond.features.objectives import Objective
 from diamond.features.transforms import (
     Background,
     Blur,
+    Gain,
     Jitter,
+    Noise,
     Rotate,
     Scale,
     Transform,
     transform_from_dict,
     transform_to_dict,
 )
+from modelzoo.cards import InputSpec
 from modelzoo.inventory import Layer
 
-__all__ = ["Recipe", "read_recipe", "recipe_names"]
+__all__ = ["OF_SOUNDS", "Recipe", "read_recipe", "recipe_names", "recipe_on"]
 
 # What a recipe asks of a channel: kind of objective, weight, before its nonlinearity, since which share of the steps.
 # What is asked of the picture (alpha, total_variation ...) has its weight in units of what is asked of the channel.
@@ -156,6 +160,7 @@ _SMALL_MOVES = (Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4))
 # only delays. With half of Adam's usual momentum pictures are in 64 steps where they were in 100.
 _BRISK: dict[str, Any] = {"optimizer": "nadam", "optimizer_settings": (("beta_1", 0.5), ("beta_2", 0.99))}
 
+OF_SOUNDS = "sound"
 _RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -177,6 +182,14 @@ _RECIPES = {
             **_BRISK,
         ),
         Recipe("phase", image=Phase(decay=1.25, contrast=1.5), learning_rate=0.3, transforms=_SMALL_MOVES),
+        Recipe(
+            OF_SOUNDS,
+            size_px=(64, 96),
+            image=Fourier(decay=1.0, decay_across=0.5),
+            # Of a range of about 100 dB, 3 dB.
+            transforms=(Jitter(1, across_px=12), Gain(0.03), Noise(0.02)),
+            **_BRISK,
+        ),
     )
 }
 
@@ -184,6 +197,31 @@ _RECIPES = {
 def recipe_names() -> tuple[str, ...]:
     """Names of the recipes that come with the package, the default first."""
     return tuple(_RECIPES)
+
+
+def recipe_on(recipe: str | Recipe | None, spec: InputSpec, *, size: Any = None, steps: int | None = None) -> Recipe:
+    """Settle a recipe for a network: size and steps asked for, else its own; of sounds the network's own canvas.
+
+    Parameters
+    ----------
+    recipe
+        A recipe or its name; where None ``"texture"``, or ``"sound"``.
+    spec
+        What the network takes.
+    size, steps
+        Instead of the recipe's own.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, naming the nearest.
+    """
+    hears = spec.audio is not None
+    settled = read_recipe(OF_SOUNDS if recipe is None and hears else recipe)
+    if size is None and hears and spec.height and spec.width:
+        # Bands have their frequencies: a canvas of another height would be of other sounds.
+        size = (spec.height, spec.width)
+    return replace(settled, size_px=size or settled.size_px, steps=steps or settled.steps)
 
 
 def read_recipe(recipe: str | Recipe | None) -> Recipe:

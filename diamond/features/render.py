@@ -14,16 +14,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Literal, overload
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from diamond.features.objectives import LOGITS, Objective
-from diamond.features.recipes import Recipe, read_recipe
+from diamond.features.recipes import Recipe, recipe_on
 from diamond.features.renderer import BATCH, Renderer, RenderError
 from diamond.features.rendering import Rendering
+from diamond.features.sound_rendering import SoundRendering
 from modelzoo import Network
 
 __all__ = ["render"]
@@ -91,8 +92,8 @@ def render(
     seed
         The same seed gives the same pictures on the same machine.
     recipe
-        A recipe or its name; ``"texture"`` where None. ``"auto"`` searches for the settings that suit the layer (see
-        `diamond.features.search.find_recipe`), and remembers them.
+        A recipe or its name; where None ``"texture"``, of a sound network ``"sound"``. ``"auto"`` searches for the
+        settings that suit the layer (see `diamond.features.search.find_recipe`), and remembers them.
     stream
         Give an iterator of renderings that grow clearer, after 16, 32, 64 ... steps, instead of the last alone.
     batch
@@ -103,6 +104,7 @@ def render(
     Returns
     -------
     Rendering, or an iterator of them
+        Of a sound network `SoundRendering`: spectrograms, with what they sound like.
 
     Raises
     ------
@@ -114,8 +116,7 @@ def render(
     objectives = [objective] if isinstance(objective, Objective) else list(objective)
     if not objectives:
         raise RenderError("no objective to render: give one, or a list with at least one")
-    settled = _found(net, objectives) if recipe == AUTO else read_recipe(recipe)
-    settled = replace(settled, size_px=size or settled.size_px, steps=steps or settled.steps)
+    settled = recipe_on(_found(net, objectives) if recipe == AUTO else recipe, net.input, size=size, steps=steps)
     looks = _looks(settled.steps) if stream else (settled.steps,)
     growing = _rendered(net, objectives, settled, looks, seed=seed, batch=batch, progress=progress)
     return growing if stream else list(growing)[-1]
@@ -139,6 +140,8 @@ def _rendered(
         renderer = Renderer(net, shape, recipe, width=min(batch, len(places)))
         groups += [(renderer, together) for together in _batches(objectives, places, renderer.width)]
     channels = 3 if net.input.channels != 1 else 1
+    audio = net.input.audio
+    kind = Rendering if audio is None else partial(SoundRendering, frontend=audio)
     images = np.full((len(objectives), *recipe.size, channels), 0.5, np.float32)
     activations = np.zeros(len(objectives), np.float32)
     restarts = np.zeros(len(objectives), np.int64)
@@ -158,7 +161,7 @@ def _rendered(
             for run, (_, places) in zip(runs, groups, strict=True):
                 done = next(run)
                 images[places], activations[places], restarts[places] = done.images, done.activations, done.restarts
-            yield Rendering(
+            yield kind(
                 network=net.name,
                 objectives=tuple(map(str, objectives)),
                 images=images.copy(),

@@ -24,7 +24,7 @@ from diamond.attribution.targets import Target, encode
 from diamond.attribution.targets import choose as class_of
 from diamond.occlusion import features
 from diamond.occlusion.averaged import averaged, probabilities_of
-from diamond.occlusion.choose import Choice, checked_method, choose
+from diamond.occlusion.choose import Ask, Choice, checked_method, choose, choose_in_layer
 from diamond.occlusion.cover import Cover
 from diamond.occlusion.drilldown import sharpened
 from diamond.occlusion.fills import Fill, fill_for, fill_for_layer
@@ -107,8 +107,8 @@ class Asked:
             return
         cover, fill = self._covered(asking)
         batch = self.batch or (LAYER_BATCH if self.layer else batch_for(self.net, asking.size))
-        chosen = choose(self.net, cover, self.method, batch=batch, in_layer=self.layer is not None, given=asking.given)
-        measure = asking.measure(cover, chosen, batch)
+        chosen = asking.chosen(cover, batch)
+        measure = asking.measure(cover, chosen.begin())
         told = {
             "fill": fill.words,
             "method": chosen.method,
@@ -185,24 +185,20 @@ class _Asking:
         of = list(self.classes)
         return np.hstack([logits[:, of], probabilities_of(self.asked.net, logits)[:, of]]).astype(np.float64)
 
-    def measure(self, cover: Cover, chosen: Choice, batch: int) -> Measure:
-        """Give what measures windows by their numbers: ``(k, 2 targets)`` what the scores lose, or gain alone."""
+    def chosen(self, cover: Cover, batch: int) -> Choice:
+        """Choose the way of computing."""
         asked = self.asked
+        if asked.layer is None:
+            return choose(asked.net, cover, asked.method, batch=batch, given=self.given)
+        return choose_in_layer(asked.net, asked.layer, self.picture, cover, asked.method, batch=batch, given=self.given)
+
+    def measure(self, cover: Cover, ask: Ask) -> Measure:
+        """Give what measures windows by their numbers: ``(k, 2 targets)`` what the scores lose, or gain alone."""
         # A window alone is held against nothing but the fill.
-        base = self.values(self._of_fill(cover) if asked.outside else self.logits[None])
-        sign = -1.0 if asked.outside else 1.0
-
-        def measure(rows: np.ndarray) -> np.ndarray:
-            part = Cover(cover.picture, cover.windows.only(rows), cover.fill, cover.outside)
-            if asked.layer is None:
-                runs = chosen.run(asked.net, part, batch=batch, given=self.given)
-            else:
-                runs = features.logits_without(
-                    asked.net, asked.layer, self.picture, part, batch=batch, given=self.given
-                )
-            return sign * (base - self._all(runs, len(rows), cover.windows.shape))
-
-        return measure
+        outside = self.asked.outside
+        base = self.values(self._of_fill(cover) if outside else self.logits[None])
+        sign = -1.0 if outside else 1.0
+        return lambda rows: sign * (base - self._all(ask(rows), rows, cover.windows.shape))
 
     def channels(self) -> OcclusionMap:
         """Cover the channels of a layer, one at a time."""
@@ -213,7 +209,7 @@ class _Asking:
         cover = features.Channels.of(self.activations, fill.values)
         batch = asked.batch or LAYER_BATCH
         runs = features.logits_without(asked.net, layer, self.picture, cover, batch=batch, given=self.given)
-        values = self.values(self.logits[None]) - self._all(runs, len(cover), "channel")
+        values = self.values(self.logits[None]) - self._all(runs, np.arange(len(cover)), "channel")
         laid, coverage = cover.laid(values), np.ones(self.activations.shape[:2], np.float32)
         why = "the network from the layer on, for every channel"
         told: dict[str, Any] = {"fill": fill.words, "method": "full", "why": why, "batch": batch}
@@ -255,17 +251,18 @@ class _Asking:
             **told,
         )
 
-    def _all(self, runs: Iterator[tuple[np.ndarray, np.ndarray]], n: int, unit: str) -> np.ndarray:
-        found = np.zeros((n, 2 * len(self.classes)))
-        hidden = not self.asked.progress or n < FEWEST_WITH_BAR
-        with tqdm(total=n, unit={"rectangle": "window"}.get(unit, unit), disable=hidden, leave=False) as bar:
+    def _all(self, runs: Iterator[tuple[np.ndarray, np.ndarray]], wanted: np.ndarray, unit: str) -> np.ndarray:
+        """Give the values of some windows, ``(n, 2 targets)``, in the order of their numbers `wanted`, which ascend."""
+        found = np.zeros((len(wanted), 2 * len(self.classes)))
+        hidden = not self.asked.progress or len(wanted) < FEWEST_WITH_BAR
+        with tqdm(total=len(wanted), unit={"rectangle": "window"}.get(unit, unit), disable=hidden, leave=False) as bar:
             for rows, logits in runs:
                 if not np.isfinite(logits).all():
                     bad = int(rows[np.flatnonzero(~np.isfinite(logits).all(axis=1))[0]])
                     raise ValueError(
                         f"the class scores without {bar.unit} {bad} are NaN or infinite; method='full' names the layer"
                     )
-                found[rows] = self.values(logits)
+                found[np.searchsorted(wanted, rows)] = self.values(logits)
                 bar.update(len(rows))
         return found
 

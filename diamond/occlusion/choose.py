@@ -13,26 +13,28 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diamond.attribution.feeding import Given
-from diamond.occlusion import full
+from diamond.occlusion import features, full
 from diamond.occlusion.cover import Cover
 from diamond.occlusion.windows import SHAPES
-from modelzoo import Network
+from modelzoo import Layer, Network
 
 if TYPE_CHECKING:
     from diamond.occlusion.plan import Forecast
 
-__all__ = ["METHODS", "Choice", "checked_method", "choose"]
+__all__ = ["METHODS", "Ask", "Choice", "checked_method", "choose", "choose_in_layer"]
 
 METHODS = ("auto", "full", "incremental", "drilldown")
 # So much faster the way by boxes must be forecast: a forecast may err, and the other way is the simpler one.
 GAIN = 1.1
 
-Run = Callable[..., Iterator[tuple[np.ndarray, np.ndarray]]]
+# Takes numbers of windows; gives some of them with their logits, until every one was given.
+Ask = Callable[[np.ndarray], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,15 @@ class Choice:
         ``"full"``, ``"incremental"`` or ``"drilldown"``.
     why
         In words.
-    run
-        ``logits_without`` of the exact way, which drilldown asks too.
+    begin
+        Makes ready, and gives what computes the logits of windows, ``(k,)``, exactly; drilldown asks it too.
     forecast
         What the way by boxes should save; None where it is not taken.
     """
 
     method: str
     why: str
-    run: Run = field(repr=False)
+    begin: Callable[[], Ask] = field(repr=False)
     forecast: Forecast | None = None
 
 
@@ -75,9 +77,7 @@ def checked_method(method: str, *, shape: object, in_layer: bool) -> None:
         raise ValueError(f"method 'drilldown' needs windows on a grid, and the shape is {found}; take method 'full'")
 
 
-def choose(
-    net: Network, cover: Cover, method: str, *, batch: int, in_layer: bool = False, given: Given | None = None
-) -> Choice:
+def choose(net: Network, cover: Cover, method: str, *, batch: int, given: Given | None = None) -> Choice:
     """Choose the way of computing.
 
     Parameters
@@ -88,8 +88,6 @@ def choose(
         One of `METHODS`.
     batch
         How many windows at a time.
-    in_layer
-        Whether a layer is covered: there the network always runs from it on.
     given
         Values of the network's other inputs by address, ``(1, ...)``.
 
@@ -101,18 +99,38 @@ def choose(
     drilling = method == "drilldown"
     if method == "incremental" and cover.outside:
         raise ValueError("all but the window is covered, so all of every layer changes; take method 'full'")
-    if in_layer or method == "full" or cover.outside:
-        why = "from the layer on" if in_layer else "all of every layer changes" if cover.outside else "as asked"
-        return Choice("drilldown" if drilling else "full", why, full.logits_without)
+    ask_all = partial(full.logits_without, net, cover, batch=batch, given=given)
+    if method == "full" or cover.outside:
+        why = "all of every layer changes" if cover.outside else "as asked"
+        return Choice("drilldown" if drilling else "full", why, lambda: ask_all)
     from diamond.occlusion import incremental
 
-    found = incremental.forecast(net, cover.windows.size, cover.boxes, batch=batch, given=given)
-    words = _words(found)
-    if method == "incremental" or found.speed_up > GAIN:
+    plan = incremental.plan_for(net, cover.windows.size, cover.boxes, batch=batch, given=given)
+    words = _words(plan.forecast)
+    if method == "incremental" or plan.forecast.speed_up > GAIN:
         why = f"each window by boxes, {words}" if drilling else words
-        return Choice("drilldown" if drilling else "incremental", why, incremental.logits_without, found)
+        boxes = partial(incremental.IncrementalNetwork, net, cover, plan, given=given)
+        return Choice("drilldown" if drilling else "incremental", why, lambda: boxes().logits_without, plan.forecast)
     why = f"each window by the whole network, by boxes there would be {words}"
-    return Choice("drilldown" if drilling else "full", why, full.logits_without)
+    return Choice("drilldown" if drilling else "full", why, lambda: ask_all)
+
+
+def choose_in_layer(
+    net: Network, layer: Layer, picture: np.ndarray, cover: Cover, method: str, *, batch: int, given: Given | None
+) -> Choice:
+    """Choose the way of computing where a layer is covered: there the network always runs from it on.
+
+    Parameters
+    ----------
+    net, layer, picture
+        The network, its layer, and the picture it is shown.
+    cover
+        The layer's activations, and their windows.
+    method, batch, given
+        As in `choose`.
+    """
+    ask = partial(features.logits_without, net, layer, picture, cover, batch=batch, given=given)
+    return Choice("drilldown" if method == "drilldown" else "full", "from the layer on", lambda: ask)
 
 
 def _words(found: Forecast) -> str:

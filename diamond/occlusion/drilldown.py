@@ -30,8 +30,8 @@ from diamond.occlusion.windows import Windows
 
 __all__ = ["Stage", "made_up", "sharpened"]
 
-# Windows of the first stage lie on a lattice of about so many a side.
-FIRST_SIDE = 5
+# The first stage has at most so many windows, unless more go through the network at once anyway.
+FIRST = 32
 # So many of a stage are drawn at random, and the last of them tell the error.
 DRAWN = 6
 COUNTED = 24
@@ -86,39 +86,35 @@ def sharpened(
     rows, columns = (len(np.unique(windows.boxes[:, axis])) for axis in (0, 1))
     n, step = rows * columns, _first_step(rows, columns)
     rng = np.random.default_rng(seed)
-    first = _lattice(rows, step)[:, None] * columns + _lattice(columns, step)
+    lattice = (_lattice(rows, step)[:, None] * columns + _lattice(columns, step)).ravel()
+    most = n if share is None else max(int(np.ceil(share * n)), len(lattice))
     measured = np.zeros(n, bool)
-    measured[first.ravel()] = True
-    known = measure(np.flatnonzero(measured))
+    measured[lattice] = True
+    drawn = _drawn(rng, measured, min(_in_batches(len(lattice) + DRAWN, batch), most) - len(lattice))
+    first = np.union1d(lattice, drawn)
+    known = measure(first)
     values = np.zeros((n, known.shape[1]))
-    values[measured] = known
-    off: list[np.ndarray] = []
-    most = n if share is None else max(int(np.ceil(share * n)), int(measured.sum()))
+    values[first] = known
     guess = made_up(values, measured, (rows, columns), step)
+    off: list[np.ndarray] = []
     while True:
-        # The lattice is no sample of what is left: the first stage is shown with its first few drawn at random.
-        room = min(most, n) - int(measured.sum())
-        if off or room <= 0:
-            errors = _errors(off, measured, known.shape[1])
-            yield Stage(guess.copy(), measured.copy(), errors)
-            if room <= 0 or (share is None and _is_enough(errors, guess)):
-                return
-        left = np.flatnonzero(~measured)
-        drawn = rng.choice(left, min(DRAWN if off else 2 * DRAWN, room, len(left)), replace=False)
-        chosen = np.zeros(n, bool)
-        chosen[drawn] = True
-        # The first stage stays small; later ones grow with what is known, so that the stages are few.
-        wanted = 0 if not off else min(room, max(batch, int(measured.sum()) // 3)) - len(drawn)
-        if wanted > 0:
-            worth = _worth(guess, (rows, columns), step)
-            worth[chosen | measured] = -1.0
-            best = np.argsort(-worth, kind="stable")[: min(wanted, int((worth >= 0).sum()))]
-            chosen[best] = True
-        asked = np.flatnonzero(chosen)
-        values[asked] = measure(asked)
         off += list(values[drawn] - guess[drawn])
-        measured |= chosen
+        measured[drawn] = True
         guess = made_up(values, measured, (rows, columns), step)
+        errors = _errors(off, measured, known.shape[1])
+        yield Stage(guess.copy(), measured.copy(), errors)
+        room = most - int(measured.sum())
+        if room <= 0 or (share is None and _is_enough(errors, guess)):
+            return
+        # Stages grow with what is known, so that they are few.
+        size = min(room, _in_batches(max(batch, int(measured.sum()) // 3), batch))
+        drawn = _drawn(rng, measured, min(DRAWN, size))
+        worth = _worth(guess, (rows, columns), step)
+        worth[measured] = worth[drawn] = -1.0
+        best = np.argsort(-worth, kind="stable")[: size - len(drawn)]
+        asked = np.union1d(drawn, best)
+        values[asked] = measure(asked)
+        measured[best] = True
 
 
 def made_up(values: np.ndarray, measured: np.ndarray, shape: tuple[int, int], step: int) -> np.ndarray:
@@ -156,10 +152,22 @@ def made_up(values: np.ndarray, measured: np.ndarray, shape: tuple[int, int], st
 
 
 def _first_step(rows: int, columns: int) -> int:
+    """Find the width of the finest lattice that leaves room for windows drawn at random."""
     step = 1
-    while min(rows, columns) / (2 * step) >= FIRST_SIDE - 1:
+    while step < max(rows, columns) and len(_lattice(rows, step)) * len(_lattice(columns, step)) + DRAWN > FIRST:
         step *= 2
     return step
+
+
+def _in_batches(n: int, batch: int) -> int:
+    """As many as whole batches hold: they take as long as those that are not full."""
+    return -(-n // batch) * batch
+
+
+def _drawn(rng: np.random.Generator, measured: np.ndarray, n: int) -> np.ndarray:
+    left = np.flatnonzero(~measured)
+    found: np.ndarray = np.sort(rng.choice(left, min(n, len(left)), replace=False))
+    return found
 
 
 def _lattice(n: int, step: int) -> np.ndarray:

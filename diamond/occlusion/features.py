@@ -103,6 +103,7 @@ def logits_without(
     layer: Layer,
     picture: np.ndarray,
     cover: Cover | Channels,
+    rows: np.ndarray | None = None,
     *,
     batch: int,
     given: Given | None = None,
@@ -117,6 +118,8 @@ def logits_without(
         ``(height, width, channels)``: what ways around the layer see, where there are any.
     cover
         Of the layer's activations.
+    rows
+        Numbers of the parts, ``(n,)``; all where None.
     batch
         How many rows at a time.
     given
@@ -127,13 +130,14 @@ def logits_without(
     ValueError
         For logits that are NaN or infinite.
     """
-    for begin in range(0, len(cover), batch):
-        rows = np.arange(begin, min(begin + batch, len(cover)))
-        shown = np.broadcast_to(picture, (len(rows), *picture.shape))
-        logits = logits_from(net, shown, layer, cover.pictures(rows).numpy(), given)
+    wanted = np.arange(len(cover)) if rows is None else rows
+    for begin in range(0, len(wanted), batch):
+        some = wanted[begin : begin + batch]
+        shown = np.broadcast_to(picture, (len(some), *picture.shape))
+        logits = logits_from(net, shown, layer, cover.pictures(some).numpy(), given)
         if not np.isfinite(logits).all():
             raise ValueError(f"the class scores without parts of {layer.name!r} are NaN or infinite")
-        yield rows, logits
+        yield some, logits
 
 
 def _checked(net: Network, layer: Layer) -> Node:

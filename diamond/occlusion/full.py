@@ -34,7 +34,7 @@ MOST_PICTURES = 32
 
 
 def logits_without(
-    net: Network, cover: Cover, *, batch: int, given: Given | None = None
+    net: Network, cover: Cover, rows: np.ndarray | None = None, *, batch: int, given: Given | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give the logits of each covered picture, a batch at a time.
 
@@ -42,6 +42,8 @@ def logits_without(
     ----------
     net, cover
         The network, and the picture with its windows.
+    rows
+        Numbers of the windows, ``(n,)``; all where None.
     batch
         How many covered pictures at a time.
     given
@@ -50,7 +52,7 @@ def logits_without(
     Yields
     ------
     rows, logits
-        ``(k,)`` numbers of windows and ``(k, class)`` float32, in the windows' order.
+        Some of these numbers, ``(k,)``, and their logits, ``(k, class)`` float32, in order.
 
     Raises
     ------
@@ -62,15 +64,16 @@ def logits_without(
     names = cover.parts([0])
     key = ("logits without", entry.address, str(cover.picture.shape), str(batch), *sorted(names))
     compute = net.compiled(key, lambda: _logits_without(net, entry))
-    for begin in range(0, len(cover), batch):
-        n = min(batch, len(cover) - begin)
-        rows = np.concatenate([np.arange(begin, begin + n), np.full(batch - n, begin)])
-        logits = compute(cover.parts(rows), others).numpy()
+    wanted = np.arange(len(cover)) if rows is None else rows
+    for begin in range(0, len(wanted), batch):
+        some = wanted[begin : begin + batch]
+        n = len(some)
+        logits = compute(cover.parts(np.concatenate([some, np.full(batch - n, some[0])])), others).numpy()
         if not np.isfinite(logits).all():
-            pictures = cover.pictures(rows[:n])
+            pictures = cover.pictures(some)
             left = {name: value[:n] for name, value in others.items()}
             raise ValueError(what_broke(net, net.logits_node, entry, pictures, left, logits[:n]))
-        yield rows[:n], logits[:n]
+        yield some, logits[:n]
 
 
 def batch_for(net: Network, size: tuple[int, int], most_bytes: int = MOST_BYTES) -> int:

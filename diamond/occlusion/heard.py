@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ import numpy as np
 
 from diamond.occlusion.strips import Strips
 from diamond.show.result import Result
+from diamond.show.saving import save_sound
 from modelzoo.inputs.frontends import Heard, band_centres_hz, frame_times_s
 from modelzoo.inputs.sounds import Sound
 
@@ -156,13 +155,7 @@ class SoundOcclusion(Result):
         FileNotFoundError
             Where the folder does not exist.
         """
-        path = Path(path)
-        if path.suffix != ".wav":
-            return super().save(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; make it first")
-        path.write_bytes(wav_bytes(self.alone()))
-        return path
+        return save_sound(path, [self.alone()]) if Path(path).suffix == ".wav" else super().save(path)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         names = ("heatmaps", "probability_heatmaps", "scores", "probability_scores", "logits", "probabilities")
@@ -184,6 +177,7 @@ class SoundOcclusion(Result):
 
     def _page(self) -> str:
         from diamond.show.pages import figure_uri, page
+        from diamond.show.saving import wav_uri
 
         players = [
             ("The sound", wav_uri(self.heard.sound)),
@@ -199,18 +193,3 @@ class SoundOcclusion(Result):
             figure=figure_uri(self.plot()),
             strongest=[int(number) for number in order],
         )
-
-
-def wav_bytes(sound: Sound) -> bytes:
-    """Give a sound as a WAV file of 16 bits, no louder than full scale."""
-    import soundfile
-
-    file = io.BytesIO()
-    loudest = float(np.abs(sound.samples).max(initial=0.0))
-    soundfile.write(file, sound.samples / max(1.0, loudest), sound.sr, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-def wav_uri(sound: Sound) -> str:
-    """Give a sound as a data URI that an audio element plays."""
-    return "data:audio/wav;base64," + base64.b64encode(wav_bytes(sound)).decode("ascii")

@@ -1,7 +1,7 @@
 """Occlusion by boxes: exact, and only what a window can change is computed.
 
     >>> incremental = IncrementalNetwork(net, cover, batch=32)
-    >>> incremental.forecast.saved
+    >>> incremental.plan.forecast.saved
     0.85
     >>> for rows, logits in incremental.logits_without(): ...
 
@@ -29,49 +29,20 @@ from diamond.attribution.feeding import Given, feeds_of, given_tensors, picture_
 from diamond.occlusion.boxes import spread_boxes
 from diamond.occlusion.cover import Cover
 from diamond.occlusion.layout import Layout, is_turned
-from diamond.occlusion.plan import Forecast, Plan
+from diamond.occlusion.plan import Plan
 from modelzoo import Network
 from modelzoo.graph import Node, Shape
 
-__all__ = ["BATCH", "IncrementalNetwork", "forecast", "logits_without"]
+__all__ = ["BATCH", "IncrementalNetwork", "plan_for"]
 
 Tensor = Any
 BATCH = 32
 
 
-def logits_without(
-    net: Network, cover: Cover, *, batch: int = BATCH, given: Given | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Compute the logits of a picture without each of its windows, by boxes.
-
-    Parameters
-    ----------
-    net, cover
-        The network, and the picture with its windows.
-    batch
-        Windows computed together; what is returned does not depend on it, but for the last bits.
-    given
-        Values of the network's other inputs by address, one row each.
-
-    Yields
-    ------
-    rows, logits
-        Numbers of some windows, ``(k,)``, and their logits, ``(k, class)``; every window once, in any order.
-
-    Raises
-    ------
-    GraphError
-        For inputs that are not filled.
-    ValueError
-        For logits that are NaN or infinite, naming the layer they come from.
-    """
-    return IncrementalNetwork(net, cover, batch=batch, given=given).logits_without()
-
-
-def forecast(
-    net: Network, size: tuple[int, int], boxes: np.ndarray, *, batch: int = BATCH, given: Given | None = None
-) -> Forecast:
-    """Forecast what occlusion by boxes takes, before anything is computed.
+def plan_for(
+    net: Network, size: tuple[int, ...], boxes: np.ndarray, *, batch: int = BATCH, given: Given | None = None
+) -> Plan:
+    """Plan occlusion by boxes, and forecast what it takes, before anything is computed.
 
     Parameters
     ----------
@@ -81,10 +52,23 @@ def forecast(
         Height and width of the picture.
     boxes
         ``(n, 4)`` of `Cover.boxes`.
-    batch, given
-        As in `logits_without`.
+    batch
+        Windows computed together.
+    given
+        Values of the network's other inputs by address, one row each.
+
+    Raises
+    ------
+    GraphError
+        For inputs that are not filled.
     """
-    return _planned(net, size, boxes, batch, given).forecast
+    entry = picture_input(net, given)
+    edges = np.asarray(boxes)
+    if is_turned(net):
+        # A network that takes time before frequency sees the picture turned.
+        size, edges = size[::-1], edges[:, [1, 0, 3, 2]]
+    shapes = _shapes_at(net, entry, (size[0], size[1]))
+    return Plan.of(spread_boxes(net.graph, net.logits_node, entry, shapes, edges), max(1, batch))
 
 
 class IncrementalNetwork:
@@ -92,43 +76,69 @@ class IncrementalNetwork:
 
     Parameters
     ----------
-    net, cover, batch, given
-        As in `logits_without`.
+    net, cover
+        The network, and the picture with its windows.
+    plan
+        Of `plan_for`, where it is made already.
+    batch
+        Windows computed together; what is returned does not depend on it, but for the last bits.
+    given
+        Values of the network's other inputs by address, one row each.
 
     Attributes
     ----------
     plan
         Which nodes are computed by boxes, and which windows together.
+
+    Raises
+    ------
+    GraphError
+        For inputs that are not filled.
     """
 
-    def __init__(self, net: Network, cover: Cover, *, batch: int = BATCH, given: Given | None = None) -> None:
+    def __init__(
+        self, net: Network, cover: Cover, plan: Plan | None = None, *, batch: int = BATCH, given: Given | None = None
+    ) -> None:
         self._net, self._cover, self._given = net, cover, given
         self._entry = picture_input(net, given)
-        self.plan = _planned(net, cover.picture.shape[:2], cover.boxes, batch, given)
+        self.plan = plan or plan_for(net, cover.picture.shape[:2], cover.boxes, batch=batch, given=given)
         self._layout = Layout(net, self.plan, self._entry)
+        self._digest = self._layout.digest()
         self._folded = self._layout.folded()
         self._kept = self._keep()
 
-    @property
-    def forecast(self) -> Forecast:
-        """What it takes, and what it saves."""
-        return self.plan.forecast
+    def logits_without(self, rows: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Compute the logits of the picture without each of some windows.
 
-    def logits_without(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Give numbers of windows, ``(k,)``, and their logits, ``(k, class)``; every window once."""
+        Parameters
+        ----------
+        rows
+            Numbers of the windows, ``(n,)``; all where None.
+
+        Yields
+        ------
+        rows, logits
+            Some of these numbers, ``(k,)``, and their logits, ``(k, class)``; every window once, in any order.
+
+        Raises
+        ------
+        ValueError
+            For logits that are NaN or infinite, naming the layer they come from.
+        """
         places, layout = self.plan.spread.places, self._layout
-        compute = self._net.compiled(("incremental", self._layout.digest()), lambda: layout.run)
-        most = max(len(rows) for rows in self.plan.batches)
-        for rows in self.plan.batches:
+        compute = self._net.compiled(("incremental", self._digest), lambda: layout.run)
+        together = self.plan.batches(np.arange(len(self._cover)) if rows is None else rows)
+        most = max((len(batch) for batch in together), default=0)
+        for batch in together:
             # Filled up with its first window: another length would be traced anew.
-            filled = np.concatenate([rows, np.full(most - len(rows), rows[0])])
+            filled = np.concatenate([batch, np.full(most - len(batch), batch[0])])
             sizes = np.array([place.sizes(filled) for place in places], np.int32)
             starts = np.array([place.starts(filled) for place in places], np.int32)
             parts = self._cover.parts(filled)
             found = compute(parts, self._kept, self._folded, tf.constant(sizes), tf.constant(starts)).numpy()
             if not np.isfinite(found).all():
                 raise ValueError(self._what_broke(filled, found))
-            yield rows, found[: len(rows)]
+            yield batch, found[: len(batch)]
 
     def _what_broke(self, rows: np.ndarray, logits: np.ndarray) -> str:
         others = given_tensors(self._given, 0, len(rows), len(rows))
@@ -144,16 +154,6 @@ class IncrementalNetwork:
         return {
             str(node.index): value for node, value in zip(wanted, self._net.graph.evaluate(feeds, wanted), strict=True)
         }
-
-
-def _planned(net: Network, size: tuple[int, ...], boxes: np.ndarray, batch: int, given: Given | None) -> Plan:
-    entry = picture_input(net, given)
-    edges = np.asarray(boxes)
-    if is_turned(net):
-        # A network that takes time before frequency sees the picture turned.
-        size, edges = size[::-1], edges[:, [1, 0, 3, 2]]
-    shapes = _shapes_at(net, entry, (size[0], size[1]))
-    return Plan.of(spread_boxes(net.graph, net.logits_node, entry, shapes, edges), max(1, batch))
 
 
 def _shapes_at(net: Network, entry: Node, size: tuple[int, int]) -> dict[int, Shape]:

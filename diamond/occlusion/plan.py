@@ -16,8 +16,8 @@ is a window, the most expensive one left, and those that waste least beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -80,30 +80,37 @@ class Plan:
         Their boxes.
     boxed
         Nodes that are computed by boxes.
-    batches
-        Numbers of the windows that are computed together, ``(k,)`` each.
+    batch
+        How many windows are computed together at most.
     forecast
         What that takes.
     """
 
     spread: Spread
     boxed: frozenset[int]
-    batches: tuple[np.ndarray, ...]
+    batch: int
     forecast: Forecast
+    _works: tuple[_Work, ...] = field(repr=False)
 
     @classmethod
     def of(cls, spread: Spread, batch: int) -> Plan:
         """Choose the cut and the batches, of at most `batch` windows."""
         works = [_Work.of(node, spread) for node in spread.order]
-        batches = together(spread, batch, [work for work in works if work.node.index in spread.at])
+        everything = np.arange(len(spread.places[0].which))
+        batches = together(spread, everything, batch, [work for work in works if work.node.index in spread.at])
         areas = _mean_areas(spread, batches)
         each = max(1.0, float(np.mean([len(rows) for rows in batches])))
         cut, speed_up = _cheapest(spread, works, areas, each)
         boxed = frozenset(
             node.index for node in spread.order[:cut] if node.index in spread.at or node.index in spread.means
         )
-        batches = together(spread, batch, [work for work in works if work.node.index in boxed and work.place])
-        return cls(spread, boxed, batches, _forecast(spread, works, boxed, batches, speed_up))
+        in_boxes = tuple(work for work in works if work.node.index in boxed and work.place)
+        batches = together(spread, everything, batch, in_boxes)
+        return cls(spread, boxed, batch, _forecast(spread, works, boxed, batches, speed_up), in_boxes)
+
+    def batches(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Give the numbers of some windows in batches that are computed together, ``(k,)`` each."""
+        return together(self.spread, rows, self.batch, self._works)
 
 
 def multiply_adds(node: Node, shape: Shape) -> float:
@@ -131,11 +138,11 @@ class _Work:
         return cls(node, spread.at.get(node.index), macs, values, macs * (DEPTHWISE if thin else 1.0) + MOVED * values)
 
 
-def together(spread: Spread, batch: int, works: list[_Work]) -> tuple[np.ndarray, ...]:
-    """Give the windows in batches of at most `batch` whose boxes waste little on each other."""
-    n = len(spread.places[0].which)
+def together(spread: Spread, rows: np.ndarray, batch: int, works: Sequence[_Work]) -> tuple[np.ndarray, ...]:
+    """Give some windows in batches of at most `batch` whose boxes waste little on each other."""
+    n = len(rows)
     if not works:
-        return tuple(np.arange(begin, min(begin + batch, n)) for begin in range(0, n, batch))
+        return tuple(rows[begin : begin + batch] for begin in range(0, n, batch))
     per_area = np.zeros(len(spread.places))
     for work in works:
         assert work.place is not None
@@ -143,7 +150,7 @@ def together(spread: Spread, batch: int, works: list[_Work]) -> tuple[np.ndarray
     used = [place for place in spread.places if per_area[place.number] > 0]
     weights = per_area[[place.number for place in used]].astype(np.float32)
     high, wide = (
-        np.stack([place.lengths(axis) for place in used], axis=1).astype(np.float32)[used[0].which[:, axis]]
+        np.stack([place.lengths(axis) for place in used], axis=1).astype(np.float32)[used[0].which[rows, axis]]
         for axis in range(2)
     )
     own, found = (high * wide) @ weights, []
@@ -155,7 +162,7 @@ def together(spread: Spread, batch: int, works: list[_Work]) -> tuple[np.ndarray
             first = left[np.argmax(own[left])]
             with_first = (np.maximum(high[left], high[first]) * np.maximum(wide[left], wide[first])) @ weights
             chosen = np.argsort(with_first - own[left], kind="stable")[:batch]
-            found.append(np.sort(left[chosen]))
+            found.append(np.sort(rows[left[chosen]]))
             left = np.delete(left, chosen)
     return tuple(found)
 

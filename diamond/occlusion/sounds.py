@@ -28,8 +28,7 @@ from diamond.occlusion.averaged import probabilities_of
 from diamond.occlusion.heard import SoundOcclusion
 from diamond.occlusion.strips import Strips, lay_strips
 from modelzoo import Network
-from modelzoo.audio_cards import LogScale
-from modelzoo.inputs.frontends import Heard, hear
+from modelzoo.inputs.frontends import Heard, energies_of, hear, levels_of
 from modelzoo.inputs.sounds import SoundError
 from modelzoo.predictions import names_of
 
@@ -122,26 +121,6 @@ def occlude_sound(
         heard=heard,
         fill=WORDS[fill],
     )
-
-
-def levels_of(energies: np.ndarray, log: LogScale) -> np.ndarray:
-    """Give levels on the frontend's logarithmic scale, decibels above 1 where it counts them."""
-    if log.kind == "db":
-        levels: np.ndarray = 10 * np.log10(np.maximum(energies, log.smallest))
-        return levels
-    logarithm = np.log if log.kind == "ln" else np.log10
-    found: np.ndarray = logarithm(log.offset + log.gain * energies)
-    return found
-
-
-def energies_of(levels: np.ndarray, log: LogScale) -> np.ndarray:
-    """Give the energies of levels, none below 0; the inverse of `levels_of`."""
-    if log.kind == "db":
-        found: np.ndarray = 10 ** (levels / 10)
-        return found
-    powers = np.exp(levels) if log.kind == "ln" else 10.0**levels
-    energies: np.ndarray = np.maximum((powers - log.offset) / log.gain, 0)
-    return energies
 
 
 class _Covering:

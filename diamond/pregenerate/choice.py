@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import tensorflow as tf
 
-from diamond.features.recipes import Recipe, read_recipe
+from diamond.features.recipes import OF_SOUNDS, Recipe, recipe_on
 from modelzoo import InputSpec, Layer, Network
 
 __all__ = ["canvas_for", "chosen_layers", "recipe_for", "recipe_of"]
@@ -27,6 +27,8 @@ USUAL_PX = 224
 def recipe_for(layer: Layer, spec: InputSpec) -> str:
     """Name the recipe that suits a layer: ``"texture"`` where it is shallow, ``"sprite"`` where it knows whole things.
 
+    Of a sound network ``"sound"``.
+
     Parameters
     ----------
     layer
@@ -34,6 +36,8 @@ def recipe_for(layer: Layer, spec: InputSpec) -> str:
     spec
         What the network takes.
     """
+    if spec.audio is not None:
+        return OF_SOUNDS
     side = min(spec.height or USUAL_PX, spec.width or USUAL_PX)
     seen = max(layer.receptive_field_px) if layer.receptive_field_px else float("inf")
     return "texture" if seen < SHALLOW * side else "sprite"
@@ -49,8 +53,8 @@ def recipe_of(
     ValueError
         For a recipe that is not there.
     """
-    settled = read_recipe(recipe_for(layer, net.input) if recipe is None else recipe)
-    settled = replace(settled, size_px=size or settled.size_px, steps=steps or settled.steps)
+    asked = recipe_for(layer, net.input) if recipe is None else recipe
+    settled = recipe_on(asked, net.input, size=size, steps=steps)
     return replace(settled, size_px=canvas_for(net, layer, settled.size))
 
 

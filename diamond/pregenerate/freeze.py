@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import diamond
-from diamond.features.recipes import Recipe, read_recipe
+from diamond.features.recipes import OF_SOUNDS, Recipe, read_recipe
 from diamond.features.renderer import BATCH, RenderError
 from diamond.pregenerate.quality import PhotoBests, statistic_of
 from modelzoo import Layer, Network
@@ -118,7 +118,7 @@ def ladder_of(recipe: Recipe, *, seed: int, retries: int) -> tuple[dict[str, Any
     longer = replace(recipe, steps=2 * recipe.steps)
     asks = tuple(ask for ask in recipe.asks if ask[0] != OF_ALPHA)
     phases = replace(read_recipe(LAST_RESORT), size_px=recipe.size_px, steps=recipe.steps, asks=asks)
-    ways = [recipe, recipe, longer, longer if recipe.name == LAST_RESORT else phases]
+    ways = [recipe, recipe, longer, longer if recipe.name in (LAST_RESORT, OF_SOUNDS) else phases]
     return tuple(
         {"recipe_name": way.name, "recipe": way.to_dict(), "seed": seed + attempt}
         for attempt, way in enumerate(ways[: 1 + retries])
@@ -154,7 +154,7 @@ def checked_channels(channels: Iterable[int], layer: Layer) -> list[int]:
 
 
 def tile_px(recipe: Recipe) -> int:
-    """Give the side of a recipe's sprites.
+    """Give the side of a recipe's sprites; a spectrogram is stretched into a square.
 
     Raises
     ------
@@ -162,6 +162,8 @@ def tile_px(recipe: Recipe) -> int:
         Where its canvas is not square.
     """
     height, width = recipe.size
+    if recipe.name == OF_SOUNDS:
+        return max(height, width)
     if height != width:
         raise RenderError(f"sprites are square; the recipe {recipe.name!r} has a canvas of {height} x {width} px")
     return height

@@ -27,7 +27,7 @@ from spritemaps import Job, JobSpec, Store
 __all__ = ["BYTES_PER_PIXEL", "Forecast", "forecast", "priced", "probe"]
 
 PROBES = 3
-PROBE_STEPS = 6
+PROBE_STEPS = 8
 # WebP of the quality that pages have; measured on the sprites that ship.
 BYTES_PER_PIXEL = 0.58
 # Share of the first attempt's steps that later attempts take: dead channels are few, and photos are beaten by nearly all
@@ -149,7 +149,13 @@ def _timed(net: Network, layer: Layer, spec: JobSpec) -> tuple[float, float, flo
     renderer = Renderer(net, objectives[0].shape, recipe, width=width)
     examine = examiner(net, layer, statistic=str(spec.settings["statistic"]), width=width, size=recipe.size)
     begin = time.perf_counter()
-    run = renderer.run(objectives, seed=spec.seed, looks=(redirected + 1, recipe.steps))
+    ends: list[float] = []
+    run = renderer.run(
+        objectives,
+        seed=spec.seed,
+        looks=(redirected + 1, recipe.steps),
+        on_steps=lambda _: ends.append(time.perf_counter()),
+    )
     next(run)
     first = time.perf_counter()
     done = next(run)
@@ -158,7 +164,8 @@ def _timed(net: Network, layer: Layer, spec: JobSpec) -> tuple[float, float, flo
     examined = time.perf_counter()
     examine(done.images, spec.batches[0])
     measure_s = time.perf_counter() - examined
-    step_s = (rendered - first) / PROBE_STEPS
+    # What a look at the pictures takes, once in a whole rendering, must not be spread over so few steps.
+    step_s = float(np.median(np.diff(ends[-PROBE_STEPS:])))
     compile_s = (first - begin - (redirected + 1) * step_s) + (examined - rendered - measure_s)
     return step_s / width, max(0.0, compile_s), measure_s / width
 

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from diamond.features.recipes import Recipe
 from diamond.features.renderer import random_stream
-from diamond.features.transforms import Jitter, Rotate, Scale, apply, draw
+from diamond.features.transforms import Gain, Jitter, Rotate, Scale, apply, draw
 from modelzoo import Layer, Network
 
 __all__ = [
@@ -46,6 +46,8 @@ STATISTICS = ("mean", "max")
 TRANSFORMS = 32
 # Wide enough to punish what only one alignment of the pixels excites, narrow enough to leave the thing in the picture.
 SHIFT, LEAST_SCALE, MOST_SCALE, TURN = 1 / 16, 0.92, 1.08, 8
+# Of the range of a spectrogram, either way: about 5 dB.
+LOUDER = 0.05
 # A living channel's sprite adds at least this share of what the best photo adds to flat grey.
 ALIVE = 0.05
 GREY = 0.5
@@ -118,7 +120,10 @@ def examiner(net: Network, layer: str | Layer, *, statistic: str, width: int, si
     function
         Of images, float32 ``(n, height, width, colours)`` in [0, 1], and their ``n`` channel numbers; gives ``(n,)``.
     """
-    moves = (Jitter(SHIFT * min(size)), Scale(LEAST_SCALE, MOST_SCALE), Rotate(TURN))
+    moves: tuple[Any, ...] = (Jitter(SHIFT * min(size)), Scale(LEAST_SCALE, MOST_SCALE), Rotate(TURN))
+    if net.input.audio is not None:
+        # Another frequency is another sound.
+        moves = (Jitter(1, across_px=SHIFT * size[1]), Gain(LOUDER))
     # Optimisers draw from streams labelled by their objectives, so this one is nobody's.
     drawn = draw(moves, [random_stream(0, "benchmark", "judge")], steps=TRANSFORMS, size=size)
     colours = 1 if net.input.channels == 1 else 3
@@ -126,7 +131,7 @@ def examiner(net: Network, layer: str | Layer, *, statistic: str, width: int, si
 
     def once(pictures: Any, channels: Any, now: Any) -> Any:
         same = {name: tf.repeat(values, width, axis=0) for name, values in now.items()}
-        values = of(apply(moves, pictures, same))[row]
+        values = of(net.from_canvas(apply(moves, pictures, same)))[row]
         return tf.gather(values, channels, axis=-1, batch_dims=1)
 
     signature = [
@@ -156,7 +161,7 @@ def at_rest(net: Network, layer: str | Layer, *, statistic: str, size: tuple[int
     of, row = measured(net, layer), STATISTICS.index(statistic)
     run = tf.function(lambda pictures: of(pictures)[row], autograph=False)
     grey = np.full((1, *size, 1 if net.input.channels == 1 else 3), GREY, np.float32)
-    reached: np.ndarray = run(tf.constant(grey)).numpy()[0]
+    reached: np.ndarray = run(net.from_canvas(tf.constant(grey))).numpy()[0]
     return reached
 
 

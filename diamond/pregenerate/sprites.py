@@ -14,11 +14,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from diamond.features.recipes import Recipe
 from diamond.features.renderer import BATCH, Renderer, RenderError
 from diamond.pregenerate.freeze import retry_width
 from diamond.pregenerate.quality import ALIVE, GREY, Examine, at_rest, examiner, statistic_of
+from diamond.show.heat import loudness_colours
 from modelzoo import Network
 from spritemaps import ChannelRecord, JobSpec
 
@@ -75,7 +77,8 @@ def sprite_maker(net: Network, spec: JobSpec) -> Make:
         if recipe.size not in resting:
             resting[recipe.size] = at_rest(net, layer, statistic=statistic, size=recipe.size)
         records = _records(spec, channels, attempt, activations, robust, resting[recipe.size][list(channels)])
-        return Made(_tiles(images), records)
+        hears = net.input.audio is not None
+        return Made(_spectrograms(images, spec.tile_px) if hears else _tiles(images), records)
 
     return make
 
@@ -138,3 +141,9 @@ def _records(
 def _tiles(images: np.ndarray) -> np.ndarray:
     rounded: np.ndarray = np.round(images * 255).astype(np.uint8)
     return rounded if rounded.shape[-1] == 3 else np.repeat(rounded, 3, axis=-1)
+
+
+def _spectrograms(images: np.ndarray, side: int) -> np.ndarray:
+    """Draw spectrograms in the colours of loudness, all on one scale, high bands at the top, stretched into squares."""
+    drawn = [Image.fromarray(np.round(loudness_colours(image[..., 0]) * 255).astype(np.uint8)) for image in images]
+    return np.stack([np.asarray(image.resize((side, side), Image.Resampling.BILINEAR)) for image in drawn])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-__all__ = ["AGAINST", "FOR", "overlay", "visible"]
+__all__ = ["AGAINST", "FOR", "loudness_colours", "overlay", "visible"]
 
 FOR = (217, 116, 20)
 AGAINST = (38, 104, 196)
@@ -52,9 +52,13 @@ def visible(picture: np.ndarray) -> np.ndarray:
     """
     if picture.shape[-1] != 1:
         return picture
+    low, high = float(picture.min()), float(picture.max())
+    return loudness_colours((picture[..., 0] - low) / ((high - low) or 1.0))
+
+
+def loudness_colours(loudness: np.ndarray) -> np.ndarray:
+    """Colour a spectrogram in magma, frequency upward: ``(frequency, time)`` in [0, 1] gives ``(height, width, 3)``."""
     import matplotlib
 
-    values = picture[::-1, :, 0]
-    reach = float(np.ptp(values)) or 1.0
-    colours: np.ndarray = matplotlib.colormaps["magma"]((values - values.min()) / reach)[..., :3]
+    colours: np.ndarray = matplotlib.colormaps["magma"](loudness[::-1])[..., :3]
     return colours.astype(np.float32)

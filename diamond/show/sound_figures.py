@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diamond.show.heat import AGAINST, FOR, overlay
 
 if TYPE_CHECKING:
+    from diamond.features.sound_rendering import SoundRendering
     from diamond.occlusion.heard import SoundOcclusion
 
-__all__ = ["sound_figure"]
+__all__ = ["sound_figure", "spectrogram_figure"]
 
 
 def sound_figure(found: SoundOcclusion, target: int = 0) -> Figure:
@@ -39,8 +42,7 @@ def sound_figure(found: SoundOcclusion, target: int = 0) -> Figure:
     coloured = overlay(found.heatmaps[target])[::-1]
     main.imshow(coloured, extent=(start, end, rows[0], rows[-1]), aspect="auto", interpolation="bilinear", zorder=2)
     main.set(xlim=(start, end), ylim=(rows[0], rows[-1]), xlabel="", ylabel="Hz")
-    shown = np.unique(np.linspace(0, len(bands) - 1, 7).round().astype(int))
-    main.set_yticks(shown, [f"{bands[row]:,.0f}" for row in shown], fontsize=8)
+    _mark_bands(main, bands)
     for panel, positions, values, lying in (
         (below, times, found.over_time(target), True),
         (beside, np.arange(len(bands)), found.over_frequency(target), False),
@@ -55,3 +57,36 @@ def sound_figure(found: SoundOcclusion, target: int = 0) -> Figure:
     beside.set_yticks([])
     beside.tick_params(labelbottom=True)
     return figure
+
+
+def spectrogram_figure(rendering: SoundRendering) -> Figure:
+    """Draw rendered spectrograms, in magma, all on one scale of decibels, with their objectives and what they reach."""
+    from librosa.display import specshow
+
+    times, bands = rendering.times_s, rendering.bands_hz
+    columns = min(len(rendering), 4)
+    rows = math.ceil(len(rendering) / columns)
+    figure = Figure(figsize=(1.0 + 2.6 * columns, 0.3 + 2.3 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    decibels = rendering.decibels
+    low, high = float(decibels.min()), float(decibels.max())
+    drawn = None
+    for number, panel in enumerate(grid.ravel()):
+        if number >= len(rendering):
+            panel.axis("off")
+            continue
+        drawn = specshow(decibels[number], ax=panel, cmap="magma", vmin=low, vmax=high, x_coords=times, x_axis="time")
+        panel.set_title(f"{rendering.objectives[number]}\n{rendering.activations[number]:.3g}", fontsize=8)
+        panel.set(xlabel="", ylabel="")
+        panel.tick_params(labelsize=8)
+    _mark_bands(grid[0, 0], bands)
+    figure.supxlabel("s", fontsize=8)
+    figure.supylabel("Hz", fontsize=8)
+    figure.colorbar(drawn, ax=grid, label="dB", shrink=0.8)
+    return figure
+
+
+def _mark_bands(panel: Axes, bands: np.ndarray) -> None:
+    """Write the frequencies of some bands beside them."""
+    shown = np.unique(np.linspace(0, len(bands) - 1, 7).round().astype(int))
+    panel.set_yticks(shown, [f"{bands[row]:,.0f}" for row in shown], fontsize=8)

@@ -35,8 +35,11 @@ __all__ = [
     "Patches",
     "band_centres_hz",
     "cell_edges",
+    "decibels_of",
+    "energies_of",
     "frame_times_s",
     "hear",
+    "levels_of",
     "read_patches",
     "spectrogram",
 ]
@@ -123,6 +126,41 @@ def spectrogram(sound: Sound, frontend: AudioFrontend) -> npt.NDArray[np.float32
         float32 ``(frequency, time)`` in the network's units, lowest band first.
     """
     return _logarithm(_energies(_long_enough(load_sound(sound, frontend.sr).samples, frontend), frontend), frontend.log)
+
+
+def levels_of(energies: np.ndarray, log: LogScale) -> np.ndarray:
+    """Give levels on a frontend's logarithmic scale, decibels above 1 where it counts them from the loudest place."""
+    if log.kind == "db":
+        reference = 1.0 if isinstance(log.reference, str) else log.reference
+        levels: np.ndarray = 10 * np.log10(np.maximum(energies, log.smallest) / reference)
+        return levels
+    logarithm = np.log if log.kind == "ln" else np.log10
+    found: np.ndarray = logarithm(log.offset + log.gain * energies)
+    return found
+
+
+def energies_of(levels: np.ndarray, log: LogScale) -> np.ndarray:
+    """Give the energies of levels, none below 0; the inverse of `levels_of`."""
+    if log.kind == "db":
+        found: np.ndarray = (1.0 if isinstance(log.reference, str) else log.reference) * 10 ** (levels / 10)
+        return found
+    powers = np.exp(levels) if log.kind == "ln" else 10.0**levels
+    energies: np.ndarray = np.maximum((powers - log.offset) / log.gain, 0)
+    return energies
+
+
+def decibels_of(levels: np.ndarray, frontend: AudioFrontend) -> np.ndarray:
+    """Give levels of any frontend on one scale, in decibels of power, silence at the frontend's own floor.
+
+    Levels of a frontend that counts from the loudest place stay relative to that.
+    """
+    log = frontend.log
+    if log.kind == "db":
+        return np.asarray(levels, np.float64)
+    # What the offset adds is there in silence too: below it nothing can be told.
+    powers = np.exp(levels) if log.kind == "ln" else 10.0**levels
+    found: np.ndarray = 20 / frontend.power * np.log10(powers / log.gain)
+    return found
 
 
 def band_centres_hz(frontend: AudioFrontend) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ from keras import layers
 import diamond as dc
 from diamond.occlusion.boxes import spread_boxes
 from diamond.occlusion.cover import Cover
-from diamond.occlusion.incremental import IncrementalNetwork, forecast, logits_without
+from diamond.occlusion.incremental import IncrementalNetwork, plan_for
 from diamond.occlusion.plan import Plan
 from diamond.occlusion.windows import Windows, given_masks, grid
 from modelzoo.architectures.local_response import LocalResponseNormalization
@@ -56,7 +56,7 @@ def whole(net, cover):
 
 def by_boxes(net, cover, batch=8):
     found = {}
-    for rows, logits in logits_without(net, cover, batch=batch):
+    for rows, logits in IncrementalNetwork(net, cover, batch=batch).logits_without():
         for row, values in zip(rows, logits, strict=True):
             assert int(row) not in found
             found[int(row)] = values
@@ -202,7 +202,7 @@ def test_compiled_it_gives_the_same_for_every_batch_size(batch, monkeypatch):
 def test_the_whole_is_taken_where_boxes_fill_their_layers(eagerly):
     net = network(squeeze_excite)
     cover = Cover.of(picture(), windows_of(), picture(seed=1))
-    assert IncrementalNetwork(net, cover).forecast.falls_back_at is not None
+    assert IncrementalNetwork(net, cover).plan.forecast.falls_back_at is not None
     assert_same(net, cover)
 
 
@@ -223,7 +223,7 @@ def test_dense_on_flattened_maps_reads_boxes_set_among_what_is_kept(monkeypatch,
     always_boxes(monkeypatch)
     net = network(lambda x: layers.Flatten()(layers.MaxPooling2D(2)(x)), head="flat")
     assert_same(net, Cover.of(picture(), windows_of(), picture(seed=1)))
-    sizes = forecast(net, SIZE, windows_of().boxes)
+    sizes = plan_for(net, SIZE, windows_of().boxes).forecast
     assert sizes.falls_back_at is not None
 
 
@@ -251,7 +251,7 @@ def test_other_inputs_are_given_once_for_all_windows(monkeypatch, eagerly):
     net = dc.load(random_weights(keras.Model([image, age], x)), input=(0, 1))
     cover, ages = Cover.of(picture((9, 7)), grid((9, 7), 3, 2), 0.5), np.array([[0.5, -2.0]], np.float32)
     expected = net.model([cover.pictures(np.arange(len(cover))), tf.repeat(ages, len(cover), axis=0)])
-    for rows, logits in logits_without(net, cover, batch=5, given={"age": ages}):
+    for rows, logits in IncrementalNetwork(net, cover, batch=5, given={"age": ages}).logits_without():
         np.testing.assert_allclose(logits, np.asarray(expected)[rows], rtol=1e-5, atol=1e-6)
 
 
@@ -267,7 +267,7 @@ def test_a_weight_that_is_no_number_is_named(eagerly):
     net = network(layers.Conv2D(6, 3))
     net.model.layers[2].bias.assign(np.full(6, np.nan))
     with pytest.raises(ValueError, match=f"from '{net.model.layers[2].name}' on the activations are NaN"):
-        list(logits_without(net, Cover.of(picture(), grid(SIZE, 5, 5), 0.5)))
+        list(IncrementalNetwork(net, Cover.of(picture(), grid(SIZE, 5, 5), 0.5)).logits_without())
 
 
 def spread_of(build, size, boxes):
@@ -313,7 +313,7 @@ def test_windows_that_stand_alike_are_computed_together(monkeypatch):
     always_boxes(monkeypatch)
     boxes = [[top, 0, top + 4, 4] for top in (0, 2, 4, 6, 8, 10)]
     _, spread = spread_of(lambda x: layers.Conv2D(1, 1)(layers.MaxPooling2D(4)(x)), (16, 16), boxes)
-    found = {tuple(rows.tolist()) for rows in Plan.of(spread, batch=3).batches}
+    found = {tuple(rows.tolist()) for rows in Plan.of(spread, batch=3).batches(np.arange(6))}
     assert found == {(0, 2, 4), (1, 3, 5)}
 
 
@@ -322,7 +322,7 @@ def test_a_forecast_counts_multiply_adds(monkeypatch):
     image = keras.Input((10, 10, 1), name="image")
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(1, 3, padding="same", name="conv")(image))
     net = dc.load(keras.Model(image, layers.Dense(4, name="logits")(x)), input=(0, 1))
-    found = forecast(net, (10, 10), np.array([[4, 4, 6, 6], [0, 4, 2, 6]]), batch=1)
+    found = plan_for(net, (10, 10), np.array([[4, 4, 6, 6], [0, 4, 2, 6]]), batch=1).forecast
     # 100 places of 9 and 4 x 1 of the dense layer; boxes of 4 x 4 and, at the border, 3 x 4 places.
     assert (found.windows, found.full) == (2, 2 * 904)
     assert found.incremental == 904 + (16 * 9 + 4) + (12 * 9 + 4)
@@ -332,7 +332,7 @@ def test_a_forecast_counts_multiply_adds(monkeypatch):
 
 def test_vgg16_saves_four_fifths_of_its_multiply_adds():
     net = dc.load("VGG16", weights=None)
-    found = {stride: forecast(net, (224, 224), grid((224, 224), 16, stride).boxes) for stride in (4, 8)}
+    found = {stride: plan_for(net, (224, 224), grid((224, 224), 16, stride).boxes).forecast for stride in (4, 8)}
     assert found[4].saved == pytest.approx(0.886, abs=0.01)
     assert found[8].saved == pytest.approx(0.876, abs=0.01)
     assert found[4].falls_back_at == "flatten"
@@ -341,7 +341,7 @@ def test_vgg16_saves_four_fifths_of_its_multiply_adds():
 
 def test_where_everything_is_covered_nothing_is_saved_and_nothing_is_forecast():
     net = network(layers.Conv2D(6, 3))
-    found = forecast(net, SIZE, np.array([[0, 0, *SIZE]] * 3))
+    found = plan_for(net, SIZE, np.array([[0, 0, *SIZE]] * 3)).forecast
     assert (found.saved, found.speed_up, found.by_boxes) == (0.0, 1.0, 0.0)
 
 

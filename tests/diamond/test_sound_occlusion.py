@@ -8,9 +8,9 @@ import pytest
 from keras import layers
 
 import diamond as dc
-from diamond.occlusion.sounds import energies_of, levels_of, occlude_sound
+from diamond.occlusion.sounds import occlude_sound
 from diamond.occlusion.strips import lay_strips
-from modelzoo.inputs.frontends import band_centres_hz, hear
+from modelzoo.inputs.frontends import band_centres_hz, energies_of, hear, levels_of
 from modelzoo.inputs.sounds import Sound, SoundError
 from modelzoo.registry import packaged_cards
 from tests import tiny

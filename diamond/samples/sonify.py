@@ -1,0 +1,123 @@
+"""Spectrograms made audible: from the levels that a network would hear to a sound.
+
+    >>> made = sonify(levels, net.input.audio)
+    >>> made.sound, f"{made.error_db:.1f} dB"
+    (Sound of 0.975 s: 15,600 samples at 16000 Hz, '3.4 dB')
+
+A spectrogram that was optimised, or averaged, is no recording: nobody knows its phases, and a mel band is the sum of many
+frequencies. So the logarithm is undone, each frame's spectrum is the one without negative energies whose bands come
+closest, and phases are found that fit together (Griffin & Lim, "Signal Estimation from Modified Short-Time Fourier
+Transform", IEEE TASSP 1984; its fast form by Perraudin et al., WASPAA 2013), all by librosa.
+
+What the sound then really has of what was asked for is measured: it is heard again by the same frontend, and `error_db`
+says how far the levels lie apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from modelzoo import AudioFrontend
+from modelzoo.inputs.frontends import decibels_of, energies_of, spectrogram
+from modelzoo.inputs.sounds import Sound, SoundError
+
+__all__ = ["Sonified", "sonify"]
+
+ITERATIONS = 64
+# What lies further below the loudest place of a sound is hardly heard, and does not count in the error.
+HEARD_DB = 60.0
+# Nor does what the frontend hardly tells from silence.
+OVER_SILENCE_DB = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Sonified:
+    """A sound made from a spectrogram.
+
+    Attributes
+    ----------
+    sound
+        It.
+    levels
+        ``(frequency, time)`` what the frontend hears of it, on its own logarithmic scale.
+    error_db
+        How far these are from what was asked for: the mean absolute difference in decibels, over all places that are no
+        more than 60 dB below the loudest, and told from silence, after both are brought to the same loudness.
+    """
+
+    sound: Sound
+    levels: np.ndarray = field(repr=False)
+    error_db: float
+
+
+def sonify(levels: np.ndarray, frontend: AudioFrontend, *, iterations: int = ITERATIONS, seed: int = 0) -> Sonified:
+    """Make a sound from a spectrogram.
+
+    Parameters
+    ----------
+    levels
+        ``(frequency, time)`` or ``(frequency, time, 1)`` on the frontend's logarithmic scale, lowest band first.
+    frontend
+        How a sound becomes such a spectrogram.
+    iterations
+        Of Griffin and Lim's algorithm.
+    seed
+        Of the phases it begins with: the same seed gives the same sound.
+
+    Returns
+    -------
+    Sonified
+        No louder than full scale; where a frontend counts from the loudest place, at full scale.
+
+    Raises
+    ------
+    SoundError
+        For levels of another shape, and such as are not finite.
+    """
+    import librosa
+
+    wanted = np.asarray(levels, np.float64)
+    wanted = wanted[..., 0] if wanted.ndim == 3 and wanted.shape[-1] == 1 else wanted
+    if wanted.ndim != 2 or wanted.shape[0] != frontend.n_mels or not wanted.shape[1]:
+        raise SoundError(
+            f"levels of shape {np.shape(levels)}; expected (frequency, time) with {frontend.n_mels} mel bands"
+        )
+    if not np.isfinite(wanted).all():
+        raise SoundError(f"{(~np.isfinite(wanted)).sum():,} of {wanted.size:,} levels are NaN or infinite")
+    magnitudes = librosa.feature.inverse.mel_to_stft(
+        energies_of(wanted, frontend.log).astype(np.float32),
+        sr=frontend.sr,
+        n_fft=frontend.n_fft,
+        power=float(frontend.power),
+        fmin=frontend.fmin_hz,
+        fmax=frontend.fmax_hz,
+        htk=frontend.mel_scale == "htk",
+        norm=None if frontend.norm == "none" else frontend.norm,
+    )
+    samples = librosa.griffinlim(
+        magnitudes,
+        n_iter=iterations,
+        hop_length=frontend.hop_samples,
+        win_length=frontend.window_samples,
+        n_fft=frontend.n_fft,
+        center=frontend.centred,
+        random_state=seed,
+    )
+    loudest = float(np.abs(samples).max(initial=0.0))
+    relative = frontend.log.kind == "db" and isinstance(frontend.log.reference, str)
+    scale = 1.0 / loudest if loudest > 1 or (relative and loudest > 0) else 1.0
+    sound = Sound(np.asarray(samples * scale, np.float32), frontend.sr)
+    again = spectrogram(sound, frontend)[:, : wanted.shape[1]]
+    return Sonified(sound, again, _error_db(wanted, again, frontend))
+
+
+def _error_db(wanted: np.ndarray, heard: np.ndarray, frontend: AudioFrontend) -> float:
+    asked, found = decibels_of(wanted, frontend), decibels_of(heard, frontend)
+    silence = float(decibels_of(np.array(frontend.log.floor), frontend))
+    counted = asked >= max(asked.max() - HEARD_DB, silence + OVER_SILENCE_DB)
+    if not counted.any():
+        return 0.0
+    off = (found - asked)[counted]
+    return float(np.abs(off - np.median(off)).mean())
