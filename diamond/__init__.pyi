@@ -51,6 +51,7 @@ from .features.sound_rendering import SoundRendering as SoundRendering
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
 from .occlusion.heard import SoundOcclusion as SoundOcclusion
+from .occlusion.heard import SoundOcclusions as SoundOcclusions
 from .occlusion.occlude import occlude as occlude
 from .occlusion.occluded import OcclusionMap as OcclusionMap
 from .occlusion.occluded import OcclusionMaps as OcclusionMaps

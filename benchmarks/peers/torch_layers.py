@@ -51,6 +51,10 @@ class Pooling(nn.Module):
             if self.row["padding"] == "same":
                 x = same_padding(x, kernel, stride, float("-inf"))
             return F.max_pool2d(x, kernel, stride)
+        if self.row["padding"] == "same":
+            # What is padded does not count in the mean.
+            whole, counted = (same_padding(part, kernel, stride, 0.0) for part in (x, torch.ones_like(x[:1, :1])))
+            return F.avg_pool2d(whole, kernel, stride) / F.avg_pool2d(counted, kernel, stride)
         return F.avg_pool2d(x, kernel, stride)
 
 
@@ -74,7 +78,8 @@ def module(row, weights):
     if op == "pooling":
         return Pooling(row)
     if op == "normalise":
-        gamma, beta, mean, variance = weights
+        *gamma, beta, mean, variance = weights
+        gamma = gamma[0] if gamma else np.ones_like(mean)
         norm = nn.BatchNorm2d(len(mean), eps=row["epsilon"])
         names = {"weight": gamma, "bias": beta, "running_mean": mean, "running_var": variance}
         norm.load_state_dict({name: torch.tensor(value) for name, value in names.items()}, strict=False)
@@ -101,8 +106,9 @@ def _plain(op, row):
         "merge": lambda *parts: sum(parts[1:], parts[0]),
         "concatenate": lambda *parts: torch.cat(parts, 1),
         "global_pooling": lambda x: x.mean((2, 3), keepdim=bool(row.get("keepdims"))),
-        "flatten": lambda x: x.flatten(1),
-        "reshape": lambda x: x.flatten(1),
+        # Channels last, as the weights after it have them.
+        "flatten": lambda x: x.movedim(1, -1).flatten(1),
+        "reshape": lambda x: x.movedim(1, -1).flatten(1),
     }[op]
 
 
@@ -118,6 +124,7 @@ class Network(nn.Module):
                     self.add_module(row["address"], module(row, [kept[key] for key in row["weights"]]))
         self.rows = described["nodes"]
         self.order = described["order"]
+        self.logits = described.get("logits")
         self.register_buffer("scale", torch.tensor(described["scale"]).reshape(3, 1, 1))
         self.register_buffer("offset", torch.tensor(described["offset"]).reshape(3, 1, 1))
 

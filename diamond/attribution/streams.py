@@ -97,14 +97,14 @@ class Stream:
         if waiting:
             yield self._joined(waiting)
         if first is None:
-            begin = "no picture was given" if not self._skipped else f"none of {len(self._skipped)} could be read"
+            begin = f"no {self._noun} was given" if not self._skipped else f"none of {len(self._skipped)} could be read"
             raise PictureError("; ".join([begin, *self._skipped[:MOST_TOLD]]))
         if self._skipped and self._tell:
             told = "; ".join(self._skipped[:MOST_TOLD])
             more = len(self._skipped) - MOST_TOLD
             rest = f"; and {more} more" if more > 0 else ""
             of = "" if self.count is None else f" of {self.count:,}"
-            warnings.warn(f"skipped {len(self._skipped)}{of} pictures: {told}{rest}", UserWarning, stacklevel=3)
+            warnings.warn(f"skipped {len(self._skipped)}{of} {self._noun}s: {told}{rest}", UserWarning, stacklevel=3)
 
     def _joined(self, rows: list[tuple[np.ndarray, str, int]]) -> Batch:
         pictures, names, places = zip(*rows, strict=True)
@@ -121,7 +121,9 @@ class Stream:
                     pictures, owners, times = self._read(source)
                 except (PictureError, SoundError) as error:
                     if name is None:
-                        raise type(error)(str(error) if self.count == 1 else f"picture {place}: {error}") from error
+                        raise type(error)(
+                            str(error) if self.count == 1 else f"{self._noun} {place}: {error}"
+                        ) from error
                     if self.count == 1:
                         raise
                     self._skipped.append(f"{name}: {str(error).removeprefix(f'{source}: ')}")
@@ -192,7 +194,7 @@ def stream(
     size = None
     if len(net.graph.inputs) > 1 and len(entry.shape) == 4 and None not in entry.shape[1:3]:
         size = (int(entry.shape[1] or 0), int(entry.shape[2] or 0))
-    sources, count = _sources(net, images)
+    sources, count = sources_of(net, images)
     for name, value in (given or {}).items():
         rows = np.shape(value)[:1]
         if count is not None and rows not in ((), (1,), (count,)):
@@ -202,9 +204,16 @@ def stream(
     return Stream(net, sources, count, size, given, batch, progress, tell)
 
 
-def _sources(net: Network, images: Any) -> tuple[Iterator[tuple[str | None, Any]], int | None]:
-    """Give name and source of each, and how many there are; a name only to what can be skipped."""
+def sources_of(net: Network, images: Any) -> tuple[Iterator[tuple[str | None, Any]], int | None]:
+    """Give name and source of each picture or sound, and how many there are; a name only to what can be skipped.
+
+    Parameters
+    ----------
+    net, images
+        As in `stream`.
+    """
     sounds = net.card.input.audio is not None
+    noun = "sound" if sounds else "picture"
     if _is_path(images):
         listed = _files(images, sounds)
         return iter(listed), len(listed)
@@ -212,12 +221,12 @@ def _sources(net: Network, images: Any) -> tuple[Iterator[tuple[str | None, Any]
         return iter([(None, images)]), 1
     if isinstance(images, list | tuple):
         if not images:
-            raise PictureError("no pictures: the list is empty; expected a path, an array or a list of those")
+            raise PictureError(f"no {noun}s: the list is empty; expected a path, an array or a list of those")
         every = [one for image in images for one in (_files(image, sounds) if _is_path(image) else [(None, image)])]
         return iter(every), len(every)
     if getattr(images, "ndim", None) == 4:
         if not len(images):
-            raise PictureError(f"no pictures: an empty batch of shape {tuple(images.shape)}")
+            raise PictureError(f"no {noun}s: an empty batch of shape {tuple(images.shape)}")
         return ((None, images[i]) for i in range(len(images))), len(images)
     is_array = hasattr(images, "__array__") or hasattr(images, "__array_interface__")
     if isinstance(images, Iterable) and not is_array and not isinstance(images, bytes | dict | set):

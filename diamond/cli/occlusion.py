@@ -1,4 +1,4 @@
-"""``diamond occlude NAME FILE...``: what the class score loses where pictures or a sound are covered, as one page."""
+"""``diamond occlude NAME FILE...``: what the class score loses where pictures or sounds are covered, as one page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUFFIXES = (".html", ".png", ".csv", ".npz")
 def occlude(
     name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Paths or URLs of pictures, or folders; or one sound.")
+        list[str], typer.Argument(metavar="FILE...", help="Paths or URLs of pictures or sounds, or folders.")
     ],
     target: Annotated[
         str, typer.Option(help="The class: a label, an index, top1, top2 ...; several with semicolons between.")
@@ -49,7 +49,7 @@ def occlude(
 ) -> None:
     """Cover part after part of a picture, or of a sound, and show what the class score loses.
 
-    Of a folder every picture in it is covered; broken ones are told and left out.
+    Of a folder every file in it is covered; broken ones are told and left out.
 
     Example: diamond occlude EfficientNetLite0 cat.jpg --target "tabby; tiger cat" --window 16 --stride 8 --fill blur
     """
@@ -70,8 +70,6 @@ def occlude(
             raise FileNotFoundError(f"no folder {out.parent} to save {out.name} in; make it first")
         net = load(name, weights=weights)
         is_ear = net.input.audio is not None
-        if is_ear and len(files) > 1:
-            raise ValueError(f"{len(files)} sounds were given; a map is of one")
         if out.suffix == ".wav" and not is_ear:
             raise ValueError(
                 f"{net.name} takes pictures, which cannot be saved as {out.name!r}; expected .html or .png"
@@ -84,7 +82,7 @@ def occlude(
             cover: Any = covering.occlude
             found = cover(
                 net,
-                files[0] if is_ear else files,
+                files,
                 target=[_number_or_word(each.strip()) for each in target.split(";") if each.strip()],
                 window=lengths(window, "window"),
                 stride=lengths(stride, "stride"),
@@ -96,7 +94,7 @@ def occlude(
                 layer=layer,
                 seed=seed,
             )
-        rows = [found] if is_ear else list(found)
+        rows = list(found)
         for row in rows:
             typer.echo(repr(row))
         (rows[0] if len(rows) == 1 else found).save(out)

@@ -185,7 +185,10 @@ _RECIPES = {
         Recipe(
             OF_SOUNDS,
             size_px=(64, 96),
-            image=Fourier(decay=1.0, decay_across=0.5),
+            steps=128,
+            # Faster, and levels run to both ends of the scale, where nothing is left to see.
+            learning_rate=0.02,
+            image=Fourier(decay=0.75, decay_across=0.5, blur_px=0.5),
             # Of a range of about 100 dB, 3 dB.
             transforms=(Jitter(1, across_px=12), Gain(0.03), Noise(0.02)),
             **_BRISK,

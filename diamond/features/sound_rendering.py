@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SoundRendering"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SoundRendering(Rendering):
     """One spectrogram for each objective.
 

@@ -12,8 +12,8 @@ once more.
 
 How wrong the map still is, is measured as well: in every stage a few windows are drawn at random from those left, and
 compared with what had been made up for them. The last of these differences give the root of the mean square error of
-the windows that are left; those that were measured have none. The map averages windows, so that its own error is mostly
-smaller: on five photos it was a quarter to nine tenths of the estimate. From so few windows it is a rough one.
+the windows that are left; those that were measured have none. The map averages windows, so that its own error is smaller:
+of twelve maps of photos (three networks, 16 px every 4) the estimate was 1.4 to 5.3 times the error, 2.8 in the middle.
 
 Coarse first, fine where it matters: Nakandala, Kumar and Papakonstantinou, "Incremental and Approximate Inference for
 Faster Occlusion-based Deep CNN Explanations" (Krypton, SIGMOD 2019), section 5.2; the estimate is ours.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from diamond.occlusion.strips import Strips
 from diamond.show.result import Result
 from diamond.show.saving import save_sound
+from diamond.show.several import Several
 from modelzoo.inputs.frontends import Heard, band_centres_hz, frame_times_s
 from modelzoo.inputs.sounds import Sound
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["SoundOcclusion"]
+__all__ = ["SoundOcclusion", "SoundOcclusions"]
+
+STRONGEST = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +147,7 @@ class SoundOcclusion(Result):
         """Draw what the network hears with the map over it, the profile over time below, over frequency beside."""
         from diamond.show.sound_figures import sound_figure
 
-        return sound_figure(self, target)
+        return sound_figure([self], target)
 
     def save(self, path: str | Path) -> Path:
         """Write as ``.html``, ``.png``, ``.csv``, ``.npz``, or ``.wav``: what speaks for the first target, alone.
@@ -175,21 +179,62 @@ class SoundOcclusion(Result):
             )
         return "\n".join(said)
 
-    def _page(self) -> str:
-        from diamond.show.pages import figure_uri, page
-        from diamond.show.saving import wav_uri
+    @property
+    def strongest(self) -> list[int]:
+        """Numbers of the windows that change the first target's logit most, either way."""
+        found: list[int] = np.argsort(-np.abs(self.scores[:, 0]), kind="stable")[:STRONGEST].tolist()
+        return found
 
-        players = [
-            ("The sound", wav_uri(self.heard.sound)),
-            (f"What speaks for {self.targets[0]}, alone", wav_uri(self.alone())),
-            ("Without it", wav_uri(self.removed())),
-        ]
-        order = np.argsort(-np.abs(self.scores[:, 0]), kind="stable")[:6]
-        return page(
-            "sound_occlusion.html",
-            title=str(self),
-            found=self,
-            players=players,
-            figure=figure_uri(self.plot()),
-            strongest=[int(number) for number in order],
-        )
+    @property
+    def players(self) -> list[tuple[str, Sound]]:
+        """The sound, what speaks for the first target, and what is left without it, with a word for each."""
+        alone = f"What speaks for {self.targets[0]}, alone"
+        return [("The sound", self.heard.sound), (alone, self.alone()), ("Without it", self.removed())]
+
+    def _page(self) -> str:
+        return _page_of(str(self), [self], ())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SoundOcclusions(Several[SoundOcclusion]):
+    """What was found in several sounds; ``found[0]`` gives one, iterating gives them in order."""
+
+    def plot(self) -> Figure:
+        """Draw the figures of all below each other."""
+        from diamond.show.sound_figures import sound_figure
+
+        return sound_figure(self.rows)
+
+    def save(self, path: str | Path) -> Path:
+        """Write as ``.html``, ``.png``, ``.csv``, ``.npz``, or ``.wav``: what speaks for each, one after the other.
+
+        Raises
+        ------
+        ValueError
+            For any other suffix.
+        FileNotFoundError
+            Where the folder does not exist.
+        """
+        if Path(path).suffix == ".wav":
+            return save_sound(path, [row.alone() for row in self.rows])
+        return super().save(path)
+
+    def __str__(self) -> str:
+        return f"{self.rows[0].network}: occlusion of {len(self)} sound{'s' * (len(self) != 1)}"
+
+    def _page(self) -> str:
+        return _page_of(str(self), self.rows, self.skipped)
+
+
+def _page_of(title: str, rows: Sequence[SoundOcclusion], skipped: Sequence[str]) -> str:
+    from diamond.show.pages import figure_uri, page
+    from diamond.show.saving import wav_uri
+
+    return page(
+        "sound_occlusion.html",
+        title=title,
+        sounds=rows,
+        figures=[figure_uri(row.plot()) for row in rows],
+        players=[[(words, wav_uri(sound)) for words, sound in row.players] for row in rows],
+        skipped=skipped,
+    )

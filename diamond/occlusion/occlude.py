@@ -19,18 +19,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from diamond.attribution import streams
 from diamond.attribution.feeding import Given
 from diamond.attribution.targets import Target
 from diamond.occlusion.asked import Asked
+from diamond.occlusion.heard import SoundOcclusion, SoundOcclusions
 from diamond.occlusion.occluded import OcclusionMap, OcclusionMaps
-from diamond.occlusion.sounds import SoundOcclusion, occlude_sound
+from diamond.occlusion.sounds import occlude_sound, occlude_sounds
 from modelzoo import Layer, Network
 from modelzoo.inputs.sounds import is_sound
 
-__all__ = ["OcclusionMap", "OcclusionMaps", "SoundOcclusion", "occlude"]
+__all__ = ["occlude"]
 
 # Of a picture whole pixels, of a sound seconds and Hz.
 Lengths = float | tuple[float | None, float | None]
@@ -123,7 +125,7 @@ def occlude(
     stream: bool = False,
     seed: int = 0,
     progress: bool = True,
-) -> OcclusionMap | OcclusionMaps | SoundOcclusion | Iterator[OcclusionMap]:
+) -> OcclusionMap | OcclusionMaps | SoundOcclusion | SoundOcclusions | Iterator[OcclusionMap]:
     """Cover parts of a picture or a sound, one after the other, and see what the class score loses.
 
     Parameters
@@ -132,7 +134,7 @@ def occlude(
         The network.
     inputs
         A picture: path, URL, or array ``(height, width, 3)`` in [0, 1]; or a list of those and of folders, for a map of
-        each. For a sound network one sound: path, URL, `Sound`, or ``(samples, rate)``.
+        each. For a sound network the same of sounds: path, URL, `Sound`, or ``(samples, rate)``.
     target
         The class asked about: index, label, WordNet id, or ``"top1"``, ``"top2"`` ...; several in a list, which takes
         no longer.
@@ -174,7 +176,8 @@ def occlude(
     Returns
     -------
     OcclusionMap
-        For one picture; `OcclusionMaps` for a list, an iterator of maps with `stream`, `SoundOcclusion` for a sound.
+        For one picture; `OcclusionMaps` for a list, an iterator of maps with `stream`. `SoundOcclusion` for
+        a sound, `SoundOcclusions` for a list or folder of them.
 
     Raises
     ------
@@ -191,9 +194,11 @@ def occlude(
     UserWarning
         Where windows leave pixels uncovered.
     """
-    if net.input.audio is not None and is_sound(inputs):
+    if net.input.audio is not None and _are_sounds(inputs):
         _refuse_for_sounds(outside=outside, layer=layer, given=given, share=share, stream=stream, method=method)
-        return occlude_sound(
+        of_one = is_sound(inputs) and not (isinstance(inputs, str | Path) and Path(inputs).is_dir())
+        cover: Any = occlude_sound if of_one else occlude_sounds
+        found: SoundOcclusion | SoundOcclusions = cover(
             net,
             inputs,
             target=target,
@@ -204,6 +209,7 @@ def occlude(
             seed=seed,
             progress=progress,
         )
+        return found
     several = isinstance(inputs, list | tuple)
     asked = Asked.of(
         net,
@@ -232,6 +238,11 @@ def occlude(
     if len(batches) > 1:
         raise ValueError("several pictures were found; give them as a list, [...], for a map of each")
     return asked.maps(batches[0]) if stream else _last(asked.maps(batches[0]))
+
+
+def _are_sounds(inputs: Any) -> bool:
+    """Whether this is one sound, a folder, or a list of those; else spectrograms, which are covered as pictures are."""
+    return is_sound(inputs) or (isinstance(inputs, list | tuple) and bool(inputs) and all(map(is_sound, inputs)))
 
 
 def _refuse_for_sounds(*, method: str, **asked: Any) -> None:

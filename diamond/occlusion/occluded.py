@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from diamond.occlusion.windows import Windows
 from diamond.show.heat import visible
 from diamond.show.result import Result
+from diamond.show.several import Several
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,38 +227,9 @@ class OcclusionMap(Result):
         return page("occlusion.html", title=str(self), maps=[self], skipped=())
 
 
-@dataclass(frozen=True, eq=False)
-class OcclusionMaps(Result):
-    """The occlusion maps of several pictures; ``found[0]`` gives one, iterating gives them in order.
-
-    Attributes
-    ----------
-    rows
-        One a picture.
-    skipped
-        Name and reason of each file that gave no picture.
-    """
-
-    rows: tuple[OcclusionMap, ...]
-    skipped: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[OcclusionMap]:
-        return iter(self.rows)
-
-    def __getitem__(self, index: int) -> OcclusionMap:
-        return self.rows[index]
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """The tables of the pictures below each other, with the picture in a first column."""
-        import pandas as pd
-
-        tables = [row.to_dataframe() for row in self.rows]
-        for row, table in zip(self.rows, tables, strict=True):
-            table.insert(0, "image", row.image)
-        return pd.concat(tables, ignore_index=True)
+@dataclass(frozen=True, eq=False, repr=False)
+class OcclusionMaps(Several[OcclusionMap]):
+    """The occlusion maps of several pictures; ``found[0]`` gives one, iterating gives them in order."""
 
     def plot(self) -> Figure:
         """Draw a row a picture."""
@@ -266,15 +237,8 @@ class OcclusionMaps(Result):
 
         return occlusion_figure(self.rows)
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {f"{i}:{name}": value for i, row in enumerate(self.rows) for name, value in row._arrays().items()}
-
     def __str__(self) -> str:
-        first = self.rows[0]
-        return f"{first.network}: occlusion of {len(self)} picture{'s' * (len(self) != 1)}"
-
-    def __repr__(self) -> str:
-        return "\n".join(repr(row) for row in self.rows)
+        return f"{self.rows[0].network}: occlusion of {len(self)} picture{'s' * (len(self) != 1)}"
 
     def _page(self) -> str:
         from diamond.show.pages import page

@@ -17,22 +17,25 @@ each band, what is around the window, or noise as loud as each band.
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from diamond.attribution.streams import sources_of
 from diamond.attribution.targets import Target, encode
 from diamond.occlusion.averaged import probabilities_of
-from diamond.occlusion.heard import SoundOcclusion
+from diamond.occlusion.heard import SoundOcclusion, SoundOcclusions
 from diamond.occlusion.strips import Strips, lay_strips
 from modelzoo import Network
 from modelzoo.inputs.frontends import Heard, energies_of, hear, levels_of
 from modelzoo.inputs.sounds import SoundError
 from modelzoo.predictions import names_of
 
-__all__ = ["FILLS", "SoundOcclusion", "occlude_sound"]
+__all__ = ["FILLS", "occlude_sound", "occlude_sounds"]
 
 FILLS = ("band_mean", "silence", "local_mean", "noise")
 WORDS = {
@@ -121,6 +124,47 @@ def occlude_sound(
         heard=heard,
         fill=WORDS[fill],
     )
+
+
+def occlude_sounds(net: Network, sounds: Any, **asked: Any) -> SoundOcclusions:
+    """Cover parts of several sounds; a file that cannot be read is told and left out.
+
+    Parameters
+    ----------
+    net
+        A sound network.
+    sounds
+        A folder, or a list of what `occlude_sound` takes and of folders.
+    asked
+        As of `occlude_sound`.
+
+    Raises
+    ------
+    PictureError
+        Where there is none.
+    SoundError, FileNotFoundError
+        Where none can be read, and for what is no file and no sound.
+
+    Warns
+    -----
+    UserWarning
+        Where files were left out.
+    """
+    rows, skipped = [], []
+    for number, (name, source) in enumerate(sources_of(net, sounds)[0]):
+        try:
+            found = occlude_sound(net, source, **asked)
+        except SoundError as error:
+            if name is None:
+                raise SoundError(f"sound {number}: {error}") from error
+            skipped.append(f"{name}: {str(error).removeprefix(f'{source}: ')}")
+            continue
+        rows.append(replace(found, image=name or f"sound {number}"))
+    if not rows:
+        raise SoundError(f"none of {len(skipped)} sounds could be read; {'; '.join(skipped)}")
+    if skipped:
+        warnings.warn(f"skipped {len(skipped)} sounds: {'; '.join(skipped)}", UserWarning, stacklevel=3)
+    return SoundOcclusions(tuple(rows), tuple(skipped))
 
 
 class _Covering:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from diamond.show.heat import AGAINST, FOR, overlay
 
@@ -18,21 +20,28 @@ if TYPE_CHECKING:
 __all__ = ["sound_figure", "spectrogram_figure"]
 
 
-def sound_figure(found: SoundOcclusion, target: int = 0) -> Figure:
-    """Draw a spectrogram with the map over it, the map's mean over the bands below, over the frames beside.
+def sound_figure(rows: Sequence[SoundOcclusion], target: int = 0) -> Figure:
+    """Draw spectrograms with their maps over them, the map's mean over the bands below, over the frames beside.
 
     Parameters
     ----------
-    found
-        The occlusion of a sound.
+    rows
+        The occlusions of one or several sounds.
     target
-        Which of its targets.
+        Which of their targets.
     """
+    figure = Figure(figsize=(9, 5 * len(rows)), layout="constrained")
+    for part, found in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+        _draw_sound(part, found, target)
+    return figure
+
+
+def _draw_sound(figure: SubFigure, found: SoundOcclusion, target: int) -> None:
     from librosa.display import specshow
 
     frontend, times, bands = found.heard.frontend, found.times_s, found.bands_hz
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    figure.suptitle(f"{found.image}: {found.targets[target]}, in logits", fontsize=10, x=0.01, ha="left")
+    words = f"{found.image}: {found.targets[target]}, in logits"
+    figure.suptitle(words.replace("$", r"\$"), fontsize=10, x=0.01, ha="left")
     panels = figure.subplots(2, 2, width_ratios=(5, 1), height_ratios=(3, 1), sharex="col")
     (main, beside), (below, corner) = panels
     corner.axis("off")
@@ -56,7 +65,6 @@ def sound_figure(found: SoundOcclusion, target: int = 0) -> Figure:
     beside.set_ylim(rows[0], rows[-1])
     beside.set_yticks([])
     beside.tick_params(labelbottom=True)
-    return figure
 
 
 def spectrogram_figure(rendering: SoundRendering) -> Figure:
@@ -70,7 +78,7 @@ def spectrogram_figure(rendering: SoundRendering) -> Figure:
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     decibels = rendering.decibels
     low, high = float(decibels.min()), float(decibels.max())
-    drawn = None
+    drawn: Any = None
     for number, panel in enumerate(grid.ravel()):
         if number >= len(rendering):
             panel.axis("off")
@@ -78,6 +86,7 @@ def spectrogram_figure(rendering: SoundRendering) -> Figure:
         drawn = specshow(decibels[number], ax=panel, cmap="magma", vmin=low, vmax=high, x_coords=times, x_axis="time")
         panel.set_title(f"{rendering.objectives[number]}\n{rendering.activations[number]:.3g}", fontsize=8)
         panel.set(xlabel="", ylabel="")
+        panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.tick_params(labelsize=8)
     _mark_bands(grid[0, 0], bands)
     figure.supxlabel("s", fontsize=8)

@@ -205,6 +205,34 @@ def test_occlude_takes_a_sound_and_refuses_what_is_of_pictures():
             dc.occlude(net, sound, **how)
 
 
+def test_several_sounds_and_a_folder_give_a_map_each(tmp_path):
+    import soundfile
+
+    net, how = ear(), {"target": 1, "shape": "time", "window": 0.2}
+    for name, begin in (("early", 0.2), ("late", 0.8)):
+        soundfile.write(tmp_path / f"{name}.wav", burst(begin=begin, end=begin + 0.1).samples, 8000)
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    with pytest.warns(UserWarning, match=r"skipped 1 sounds: broken.wav: 8 bytes that are no sound"):
+        found = dc.occlude(net, str(tmp_path), **how)
+    assert [row.image for row in found] == ["early.wav", "late.wav"]
+    assert repr(found) == f"{found[0]!r}\n{found[1]!r}"
+    one = dc.occlude(net, tmp_path / "late.wav", **how)
+    np.testing.assert_array_equal(found[1].scores, one.scores)
+    assert found.to_dataframe()["image"].tolist() == ["early.wav"] * len(one.scores) + ["late.wav"] * len(one.scores)
+    page = found.save(tmp_path / "found.html").read_text()
+    assert page.count("<audio") == 6
+    assert "broken.wav" in page
+    assert soundfile.info(found.save(tmp_path / "found.wav")).duration == pytest.approx(2.7, abs=0.01)
+    assert len(found.plot().subfigs) == 2
+    pairs = dc.occlude(net, [burst(), (burst().samples, 8000)], **how)
+    np.testing.assert_array_equal(pairs[0].scores, pairs[1].scores)
+    (tmp_path / "found.wav").unlink()
+    (tmp_path / "early.wav").unlink()
+    (tmp_path / "late.wav").unlink()
+    with pytest.raises(SoundError, match=r"none of 1 sounds could be read; broken.wav"):
+        dc.occlude(net, str(tmp_path), **how)
+
+
 @pytest.mark.parametrize("suffix", [".html", ".wav"])
 def test_the_command_covers_a_sound(tmp_path, suffix):
     import soundfile
