@@ -7,7 +7,8 @@
 A window of 16 px goes over one photo. The other tools, and our own way through the whole network, take the same time for
 each window, so they are timed at a wide stride, in turns, and their time at the strides asked for is so many windows
 times that (``--whole`` runs them there instead). What goes by boxes depends on the stride and is run there. Compilation,
-loading and the first call are not counted; by boxes the faster round counts. Networks that are not at hand have random weights.
+loading and the first call are not counted; by boxes the faster round counts. Networks that are not at hand have random
+weights.
 
 ``drilldown`` has photos and real weights: how much of the time of the exact map, and of the whole network for every
 window, passes until the map is like the exact one (structural similarity 0.9), and until there is a first one.
@@ -78,9 +79,7 @@ def export(net, folder):
 
 def ours(net, picture, stride, method):
     """Give the seconds that a map took, and the map."""
-    found = dc.occlude(
-        net, picture, target=0, window=WINDOW, stride=stride, fill=FILL, method=method, progress=False
-    )
+    found = dc.occlude(net, picture, target=0, window=WINDOW, stride=stride, fill=FILL, method=method, progress=False)
     return found.seconds, found
 
 
@@ -128,7 +127,7 @@ def compare(asked):
         print(f"{name}, {side} px; logits of the map run over {reach:.3g}")
         for stride in asked.strides:
             n = len(grid((side, side), WINDOW, stride).boxes)
-            by_boxes = [ours(net, picture, stride, "incremental") for _ in range(asked.rounds)]
+            by_boxes = [ours(net, picture, stride, "incremental") for _ in range(max(2, asked.rounds))]
             best = min(seconds for seconds, _ in by_boxes)
             print(f"  stride {stride}, {n:,} windows: by boxes {best:.1f} s; by itself {chosen(net, picture, stride)}")
             for tool, seconds in each.items():
@@ -144,15 +143,15 @@ def compare(asked):
 def drilldown(asked):
     """Print for each network and photo how soon its map is like the exact one."""
     for name in asked.networks:
-        net = judge.load(name)
+        net = network(name)
         for picture in judge.photos(net.input.height)[:: 200 // asked.photos][: asked.photos]:
             of = {"window": WINDOW, "stride": asked.strides[0], "progress": False}
             exact_s, exact = min((timed(net, picture, method="auto", **of) for _ in range(2)), key=lambda pair: pair[0])
             wide = {**of, "stride": WIDE}
             full_s, full = min((timed(net, picture, method="full", **wide) for _ in range(2)), key=lambda pair: pair[0])
             full_s *= len(exact.scores) / len(full.scores)
-            list_of = dc.occlude(net, picture, method="drilldown", stream=True, share=None, **of)
-            next(list_of)
+            # Compiled here.
+            next(dc.occlude(net, picture, method="drilldown", stream=True, **of))
             begin = time.perf_counter()
             for number, stage in enumerate(dc.occlude(net, picture, method="drilldown", stream=True, **of)):
                 now = time.perf_counter() - begin

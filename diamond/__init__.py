@@ -54,6 +54,8 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "pregenerate.one_layer": ["spritemap"],
         "pregenerate.report": ["PregenerationReport"],
         "pregenerate.run": ["pregenerate"],
+        "transfer.cut_points": ["cut_points"],
+        "transfer.cut_report": ["CutReport"],
     },
 )
 __version__ = "0.1.0"

@@ -59,6 +59,8 @@ from .pregenerate.diverse import diverse as diverse
 from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate
+from .transfer.cut_points import cut_points as cut_points
+from .transfer.cut_report import CutReport as CutReport
 
 __version__: str
 __all__: list[str]

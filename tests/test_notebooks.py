@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 # What stands in a form field is replaced, so that a run takes seconds; a name a notebook does not have is passed over.
-QUICK = {"steps": 16, "size_px": 32, "layer": '"block2_add"', "channels": [3, 5]}
+QUICK = {"steps": 16, "size_px": 32, "layer": '"block2_add"', "channels": [3, 5], "weights": "None"}
 
 
 def read(path):

@@ -29,7 +29,7 @@ from modelzoo.inputs.pictures import PictureError
 from modelzoo.inputs.pictures import images as read_images
 from modelzoo.inputs.sounds import SoundError, is_sound
 
-__all__ = ["Batch", "Stream", "stream"]
+__all__ = ["SOUND_SUFFIXES", "Batch", "Stream", "sources_of", "stream"]
 
 BATCH = 16
 FEWEST_WITH_BAR = 64
@@ -49,11 +49,14 @@ class Batch:
         A word for each: the file's name (below the folder that was given), or its number.
     given
         ``(n, ...)`` or ``(1, ...)`` values of the network's other inputs that go with these pictures, by address.
+    places
+        ``(n,)`` number of the source that each is from; the patches of a sound are from one.
     """
 
     pictures: np.ndarray
     names: tuple[str, ...]
     given: dict[str, np.ndarray]
+    places: np.ndarray
 
 
 @dataclass(eq=False)
@@ -109,7 +112,8 @@ class Stream:
     def _joined(self, rows: list[tuple[np.ndarray, str, int]]) -> Batch:
         pictures, names, places = zip(*rows, strict=True)
         # By the place of its source: a file that was skipped takes its row with it.
-        return Batch(np.stack(pictures), tuple(names), rows_of(self._given, np.array(places)))
+        numbers = np.array(places)
+        return Batch(np.stack(pictures), tuple(names), rows_of(self._given, numbers), numbers)
 
     def _rows(self) -> Iterator[tuple[np.ndarray, str, int]]:
         numbered = 0

@@ -1,0 +1,52 @@
+"""``diamond cut NAME FOLDER``: where to cut a network for some data, as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diamond.cli.app import app, or_exit
+
+__all__: list[str] = []
+
+SUFFIXES = (".html", ".png", ".csv", ".npz")
+
+
+@app.command()
+def cut(
+    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
+    data: Annotated[
+        str,
+        typer.Argument(metavar="FOLDER", help="A folder with a folder for each class; or a .zip or .tar, or its URL."),
+    ],
+    layers: Annotated[
+        str | None, typer.Option(help="Cuts to measure, with commas between; the landmarks without.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="A file with other weights.")] = "default",
+    latency: Annotated[bool, typer.Option("--latency/--no-latency", help="Measure the seconds to each cut.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
+    out: Annotated[Path, typer.Option(help="Where to: .html, .png, .csv or .npz.")] = Path("cuts.html"),
+) -> None:
+    """Measure where to cut a network for your classes, and recommend the cheapest cut that is as good as the best.
+
+    Example: diamond cut EfficientNetLite0 flowers/ --out flowers.html
+    """
+
+    def run() -> None:
+        from diamond.transfer.cut_points import cut_points
+        from modelzoo.registry import load
+
+        # Minutes later would be too late to learn of it.
+        if out.suffix not in SUFFIXES:
+            raise ValueError(f"cannot save as {out.name!r}; expected a name that ends in {', '.join(SUFFIXES)}")
+        if not out.parent.is_dir():
+            raise FileNotFoundError(f"no folder {out.parent} to save {out.name} in; make it first")
+        named = None if layers is None else [each.strip() for each in layers.split(",") if each.strip()]
+        found = cut_points(load(name, weights=weights), data, layers=named, latency=latency, seed=seed)
+        typer.echo(repr(found))
+        found.save(out)
+        typer.echo(f"written: {out}")
+
+    or_exit(run)
