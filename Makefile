@@ -5,7 +5,10 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 BIN = $(VENV)/bin
+# Most tests need one core. Those of one file stay together: they share what is costly to make.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: demo packages test test-all lint format clean
 
@@ -13,13 +16,13 @@ demo: $(VENV)/.installed
 	$(BIN)/diamond demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 packages: $(VENV)/.installed-dev
 	$(BIN)/python tests/fetch_packages.py .packages
 
 test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class SoundOcclusion(Result):
     fill
         What stood in the windows, in words.
     """
+
+    FRAME_PX: ClassVar[int] = 860
 
     network: str
     image: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class CutReport(Result):
         Seconds of the one pass over the data.
     """
 
-    FRAME_PX = 900
+    FRAME_PX: ClassVar[int] = 900
 
     network: str
     cuts: tuple[Cut, ...]

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from diamond.pregenerate.costs import layer_costs
 from modelzoo import GraphError, Layer, Network
+from modelzoo.attributes import describe
 from modelzoo.graph import Node
 
 __all__ = ["CutCost", "cut_costs", "cut_layers", "is_cut", "latency_s"]
@@ -120,12 +121,19 @@ def _way_out(net: Network, layer: Layer) -> str:
 
 
 def _apart(net: Network, layers: Iterable[Layer]) -> list[Layer]:
-    """Leave out layers that give what the one before gives: a dropout, an identity."""
+    """Leave out layers that give what the one before gives: a dropout, an identity, the mean over its places."""
     found: list[Layer] = []
     for layer in layers:
-        if not found or net.fingerprint(layer) != net.fingerprint(found[-1]):
-            found.append(layer)
+        if found and (net.fingerprint(layer) == net.fingerprint(found[-1]) or _is_mean_of(net, layer, found[-1])):
+            continue
+        found.append(layer)
     return found
+
+
+def _is_mean_of(net: Network, layer: Layer, before: Layer) -> bool:
+    node = net.node(layer)
+    pools = describe(node)["op"] == "global_pooling" and describe(node)["mode"] == "average"
+    return pools and node.inputs[0].node == net.node(before).index
 
 
 def _shapes(net: Network, layers: Sequence[Layer], size: tuple[int, int]) -> dict[int, tuple[int, ...]]:

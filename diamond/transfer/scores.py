@@ -154,7 +154,9 @@ def h_alpha(features: np.ndarray, labels: np.ndarray) -> float:
     between = means / np.sqrt(counts * len(labels))[:, None]
     if not np.trace(shrunk) > 0:
         return 0.0
-    solved = np.linalg.lstsq(shrunk, between.T, rcond=None)[0]
+    # Shrunk, it is positive definite; but where nothing was shrunk, a channel that never changes has no variance.
+    unit = np.trace(shrunk) / len(shrunk)
+    solved = np.linalg.solve(shrunk + 1e-12 * unit * np.eye(len(shrunk)), between.T)
     return float((1.0 - shrinkage) * np.sum(between.T * solved))
 
 
