@@ -6,11 +6,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Json", "app", "or_exit", "print_table"]
+__all__ = ["Json", "app", "check_out", "or_exit", "print_table"]
+
+SUFFIXES = (".html", ".png", ".csv", ".npz")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -23,6 +26,22 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def check_out(out: Path, *also: str) -> None:
+    """Refuse a file that a result cannot be saved as, before the minutes that making it takes.
+
+    Raises
+    ------
+    ValueError
+        For a suffix that is neither a result's nor among `also`.
+    FileNotFoundError
+        Where its folder does not exist.
+    """
+    if out.suffix not in (*SUFFIXES, *also):
+        raise ValueError(f"cannot save as {out.name!r}; expected a name that ends in {', '.join(SUFFIXES)}")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"no folder {out.parent} to save {out.name} in; make it first")
 
 
 def or_exit(do: Callable[[], Any], *, tensorflow: bool = True) -> Any:

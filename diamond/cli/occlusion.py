@@ -7,11 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from diamond.cli.app import app, or_exit
+from diamond.cli.app import app, check_out, or_exit
 
 __all__: list[str] = []
-
-SUFFIXES = (".html", ".png", ".csv", ".npz")
 
 
 @app.command()
@@ -63,11 +61,7 @@ def occlude(
         def tell(message: Warning | str, *_: Any, **__: Any) -> None:
             typer.secho(f"diamond: {message}", err=True, fg=typer.colors.YELLOW)
 
-        # Minutes later would be too late to learn of it.
-        if out.suffix not in (*SUFFIXES, ".wav"):
-            raise ValueError(f"cannot save as {out.name!r}; expected a name that ends in {', '.join(SUFFIXES)}")
-        if not out.parent.is_dir():
-            raise FileNotFoundError(f"no folder {out.parent} to save {out.name} in; make it first")
+        check_out(out, ".wav")
         net = load(name, weights=weights)
         is_ear = net.input.audio is not None
         if out.suffix == ".wav" and not is_ear:

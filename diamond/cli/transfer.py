@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from diamond.cli.app import app, or_exit
+from diamond.cli.app import app, check_out, or_exit
 
 __all__: list[str] = []
-
-SUFFIXES = (".html", ".png", ".csv", ".npz")
 
 
 @app.command()
@@ -38,11 +36,7 @@ def cut(
         from diamond.transfer.cut_points import cut_points
         from modelzoo.registry import load
 
-        # Minutes later would be too late to learn of it.
-        if out.suffix not in SUFFIXES:
-            raise ValueError(f"cannot save as {out.name!r}; expected a name that ends in {', '.join(SUFFIXES)}")
-        if not out.parent.is_dir():
-            raise FileNotFoundError(f"no folder {out.parent} to save {out.name} in; make it first")
+        check_out(out)
         named = None if layers is None else [each.strip() for each in layers.split(",") if each.strip()]
         found = cut_points(load(name, weights=weights), data, layers=named, latency=latency, seed=seed)
         typer.echo(repr(found))

@@ -16,15 +16,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diamond.features.rendering import Rendering
-from diamond.show.saving import save_sound
+from diamond.show.audible import Audible
 from modelzoo import AudioFrontend
 from modelzoo.inputs.frontends import band_centres_hz, decibels_of, frame_times_s
+from modelzoo.inputs.sounds import Sound
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ __all__ = ["SoundRendering"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SoundRendering(Rendering):
+class SoundRendering(Audible, Rendering):
     """One spectrogram for each objective.
 
     Attributes
@@ -72,11 +72,11 @@ class SoundRendering(Rendering):
 
     def sonified(self, number: int = 0) -> Sonified:
         """Make a spectrogram audible (`diamond.samples.sonify`), and say how far the sound is from it; made once."""
-        if number not in self._sounds:
+        if number not in self._made:
             from diamond.samples.sonify import sonify
 
-            self._sounds[number] = sonify(self.levels[number], self.frontend, seed=self.seed)
-        return self._sounds[number]
+            self._made[number] = sonify(self.levels[number], self.frontend, seed=self.seed)
+        return self._made[number]
 
     def plot(self) -> Figure:
         """Draw the spectrograms in seconds and Hz, on one scale of decibels, with what each reaches."""
@@ -84,22 +84,11 @@ class SoundRendering(Rendering):
 
         return spectrogram_figure(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv``, ``.npz``, or ``.wav``: all sounds, one after the other.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        FileNotFoundError
-            Where the folder does not exist.
-        """
-        if Path(path).suffix == ".wav":
-            return save_sound(path, [self.sonified(i).sound for i in range(len(self))])
-        return super().save(path)
+    def _sounds(self) -> list[Sound]:
+        return [self.sonified(i).sound for i in range(len(self))]
 
     @cached_property
-    def _sounds(self) -> dict[int, Sonified]:
+    def _made(self) -> dict[int, Sonified]:
         return {}
 
     def __str__(self) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from diamond.occlusion.strips import Strips
-from diamond.show.result import Result
-from diamond.show.saving import save_sound
+from diamond.show.audible import Audible
 from diamond.show.several import Several
 from modelzoo.inputs.frontends import Heard, band_centres_hz, frame_times_s
 from modelzoo.inputs.sounds import Sound
@@ -26,7 +24,7 @@ STRONGEST = 6
 
 
 @dataclass(frozen=True, eq=False)
-class SoundOcclusion(Result):
+class SoundOcclusion(Audible):
     """What the score of each target loses where a sound is covered.
 
     Attributes
@@ -151,17 +149,8 @@ class SoundOcclusion(Result):
 
         return sound_figure([self], target)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv``, ``.npz``, or ``.wav``: what speaks for the first target, alone.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        FileNotFoundError
-            Where the folder does not exist.
-        """
-        return save_sound(path, [self.alone()]) if Path(path).suffix == ".wav" else super().save(path)
+    def _sounds(self) -> list[Sound]:
+        return [self.alone()]
 
     def _arrays(self) -> dict[str, np.ndarray]:
         names = ("heatmaps", "probability_heatmaps", "scores", "probability_scores", "logits", "probabilities")
@@ -198,7 +187,7 @@ class SoundOcclusion(Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SoundOcclusions(Several[SoundOcclusion]):
+class SoundOcclusions(Audible, Several[SoundOcclusion]):
     """What was found in several sounds; ``found[0]`` gives one, iterating gives them in order."""
 
     def plot(self) -> Figure:
@@ -207,19 +196,8 @@ class SoundOcclusions(Several[SoundOcclusion]):
 
         return sound_figure(self.rows)
 
-    def save(self, path: str | Path) -> Path:
-        """Write as ``.html``, ``.png``, ``.csv``, ``.npz``, or ``.wav``: what speaks for each, one after the other.
-
-        Raises
-        ------
-        ValueError
-            For any other suffix.
-        FileNotFoundError
-            Where the folder does not exist.
-        """
-        if Path(path).suffix == ".wav":
-            return save_sound(path, [row.alone() for row in self.rows])
-        return super().save(path)
+    def _sounds(self) -> list[Sound]:
+        return [row.alone() for row in self.rows]
 
     def __str__(self) -> str:
         return f"{self.rows[0].network}: occlusion of {len(self)} sound{'s' * (len(self) != 1)}"
