@@ -48,8 +48,10 @@ from .features.rendering import Rendering as Rendering
 from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
 from .features.sound_rendering import SoundRendering as SoundRendering
+from .inspection.activations import activation_maps as activation_maps
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
+from .inspection.mapped import ActivationMaps as ActivationMaps
 from .occlusion.heard import SoundOcclusion as SoundOcclusion
 from .occlusion.heard import SoundOcclusions as SoundOcclusions
 from .occlusion.occlude import occlude as occlude
@@ -59,6 +61,7 @@ from .pregenerate.diverse import diverse as diverse
 from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate
+from .transfer.attach import attach as attach
 from .transfer.cut_points import cut_points as cut_points
 from .transfer.cut_report import CutReport as CutReport
 
