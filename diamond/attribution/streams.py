@@ -79,6 +79,7 @@ class Stream:
     _batch: int
     _progress: bool
     _tell: bool
+    _begin: int = 0
     _skipped: list[str] = field(default_factory=list)
 
     @property
@@ -121,6 +122,9 @@ class Stream:
         with tqdm(total=self.count, unit="picture", disable=hidden, leave=False) as bar:
             for place, (name, source) in enumerate(self._sources):
                 bar.update()
+                if place < self._begin:
+                    numbered += 1
+                    continue
                 try:
                     pictures, owners, times = self._read(source)
                 except (PictureError, SoundError) as error:
@@ -160,6 +164,7 @@ def stream(
     batch: int = BATCH,
     progress: bool = True,
     tell: bool = True,
+    begin: int = 0,
 ) -> Stream:
     """Read pictures for a network, some at a time.
 
@@ -180,6 +185,9 @@ def stream(
         Whether to show a progress bar, from 64 sources on.
     tell
         Whether to warn of what was skipped.
+    begin
+        So many sources are passed over unread, as a search does that goes on from where it was broken off; places are
+        counted from the first of all.
 
     Raises
     ------
@@ -205,7 +213,7 @@ def stream(
             raise GraphError(
                 f"{rows[0]} rows of the input {name!r} are given for {count} pictures; expected 1 or {count}"
             )
-    return Stream(net, sources, count, size, given, batch, progress, tell)
+    return Stream(net, sources, count, size, given, batch, progress, tell, begin)
 
 
 def sources_of(net: Network, images: Any) -> tuple[Iterator[tuple[str | None, Any]], int | None]:

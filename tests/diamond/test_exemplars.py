@@ -171,9 +171,10 @@ def test_the_table_the_files_and_the_page(tmp_path):
     finished(tmp_path / "store", channels=3, fingerprint=net.fingerprint("cells"), batches=((0, 1, 2),))
     found = dc.exemplars(net, pictures(), "cells", top=2, store=tmp_path / "store")
     table = found.to_dataframe()
-    assert list(table.columns) == ["channel", "rank", "image", "index", "activation", "row", "column"]
+    assert list(table.columns) == ["channel", "rank", "image", "index", "activation", "row", "column", "end"]
     assert table.iloc[0].to_dict() | {"activation": 0.4} == {
         "channel": 0, "rank": 1, "image": "picture 4", "index": 4, "activation": 0.4, "row": 1, "column": 4,
+        "end": "most",
     }  # fmt: skip
     for suffix in (".html", ".png", ".csv", ".npz"):
         assert found.save(tmp_path / f"x{suffix}").stat().st_size > 100
@@ -196,8 +197,8 @@ def test_the_page_in_a_browser_without_script_or_network_on_a_phone(browser, tmp
     boxes = [shown.locator(".patch").nth(i).bounding_box() for i in range(24)]
     assert all(box["width"] > 50 and box["x"] + box["width"] <= 375 for box in boxes)
     assert all(box["width"] / box["height"] == pytest.approx(1.5, abs=0.05) for box in boxes)
-    # The ring lies where the cell does: of 4 x 6 cells, row 2 and column 3, in a patch that is the whole picture.
-    ring, patch = shown.locator(".patch i").first.bounding_box(), boxes[0]
+    # The frame lies where the cell does: of 4 x 6 cells, row 2 and column 3, in a patch that is the whole picture.
+    ring, patch = shown.locator(".patch b").first.bounding_box(), boxes[0]
     assert (ring["y"] + ring["height"] / 2 - patch["y"]) / patch["height"] == pytest.approx(2.5 / 4, abs=0.03)
     assert (ring["x"] + ring["width"] / 2 - patch["x"]) / patch["width"] == pytest.approx(3.5 / 6, abs=0.03)
 
