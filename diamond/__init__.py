@@ -47,8 +47,13 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "features.sound_rendering": ["SoundRendering"],
         "features.search": ["RecipeSearch", "find_recipe"],
         "inspection.activations": ["activation_maps"],
+        "inspection.embed": ["Embedding", "embed"],
         "inspection.exemplars": ["Exemplars", "exemplars"],
         "inspection.mapped": ["ActivationMaps"],
+        "inspection.order": ["order_maps"],
+        "inspection.ordered": ["OrderedMaps"],
+        "inspection.filters": ["filters"],
+        "inspection.filtered": ["Filters"],
         "pregenerate.diverse": ["diverse"],
         "occlusion.heard": ["SoundOcclusion", "SoundOcclusions"],
         "occlusion.occluded": ["OcclusionMap", "OcclusionMaps"],
@@ -59,6 +64,8 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "transfer.attach": ["attach"],
         "transfer.cut_points": ["cut_points"],
         "transfer.cut_report": ["CutReport"],
+        "transfer.train": ["train"],
+        "transfer.training": ["Training"],
     },
 )
 __version__ = "0.1.0"

@@ -49,9 +49,15 @@ from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
 from .features.sound_rendering import SoundRendering as SoundRendering
 from .inspection.activations import activation_maps as activation_maps
+from .inspection.embed import Embedding as Embedding
+from .inspection.embed import embed as embed
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
 from .inspection.mapped import ActivationMaps as ActivationMaps
+from .inspection.order import order_maps as order_maps
+from .inspection.ordered import OrderedMaps as OrderedMaps
+from .inspection.filtered import Filters as Filters
+from .inspection.filters import filters as filters
 from .occlusion.heard import SoundOcclusion as SoundOcclusion
 from .occlusion.heard import SoundOcclusions as SoundOcclusions
 from .occlusion.occlude import occlude as occlude
@@ -64,6 +70,8 @@ from .pregenerate.run import pregenerate as pregenerate
 from .transfer.attach import attach as attach
 from .transfer.cut_points import cut_points as cut_points
 from .transfer.cut_report import CutReport as CutReport
+from .transfer.train import train as train
+from .transfer.training import Training as Training
 
 __version__: str
 __all__: list[str]
