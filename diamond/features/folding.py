@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from modelzoo.graph import Graph, Node
 
-__all__ = ["fold", "foldable", "folded"]
+__all__ = ["fold", "foldable", "folded", "is_at_rest", "scale_of"]
 
 # Their subclasses may compute something else.
 _CONVOLUTIONS = {keras.layers.Conv2D: keras.ops.conv, keras.layers.DepthwiseConv2D: keras.ops.depthwise_conv}
@@ -67,16 +67,14 @@ def foldable(order: Sequence[Node], wanted: Sequence[Node]) -> list[tuple[Node, 
     found = []
     for node in order:
         after = readers.get(node.index, [])
-        if node.index not in kept and len(after) == 1 and _is_plain(node) and _is_at_rest(after[0]):
+        if node.index not in kept and len(after) == 1 and _is_plain(node) and is_at_rest(after[0]):
             found.append((node, after[0]))
     return found
 
 
 def fold(layer: Any, norm: Any) -> tuple[Any, Any]:
     """Give the kernel and the bias of a convolution that does the work of its batch norm too, as tensors."""
-    scale = tf.math.rsqrt(tf.convert_to_tensor(norm.moving_variance) + norm.epsilon)
-    if norm.gamma is not None:
-        scale *= norm.gamma
+    scale = scale_of(norm)
     shift = -norm.moving_mean * scale
     if norm.beta is not None:
         shift += norm.beta
@@ -88,6 +86,24 @@ def fold(layer: Any, norm: Any) -> tuple[Any, Any]:
     return kernel * by_channel, shift
 
 
+def scale_of(norm: Any) -> Any:
+    """Give what a batch norm at rest multiplies each channel by, ``(channel,)``, as a tensor."""
+    scale = tf.math.rsqrt(tf.convert_to_tensor(norm.moving_variance) + norm.epsilon)
+    return scale if norm.gamma is None else scale * norm.gamma
+
+
+def is_at_rest(node: Node) -> bool:
+    """Whether a node is a batch norm over the last axis that uses the mean and variance it remembers."""
+    layer: Any = node.operation
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.axis in (-1, len(node.shape) - 1)
+        and layer.compute_dtype == "float32"
+        # Called with training=True it takes mean and variance from the batch.
+        and not any(argument is True for argument in node.arguments)
+    )
+
+
 def _is_plain(node: Node) -> bool:
     layer: Any = node.operation
     return (
@@ -96,17 +112,6 @@ def _is_plain(node: Node) -> bool:
         and node.nonlinearity in (None, "linear")
         and layer.data_format == "channels_last"
         and layer.compute_dtype == "float32"
-    )
-
-
-def _is_at_rest(node: Node) -> bool:
-    layer: Any = node.operation
-    return (
-        type(layer) is keras.layers.BatchNormalization
-        and layer.axis in (-1, len(node.shape) - 1)
-        and layer.compute_dtype == "float32"
-        # Called with training=True it takes mean and variance from the batch.
-        and not any(argument is True for argument in node.arguments)
     )
 
 
