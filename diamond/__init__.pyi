@@ -68,6 +68,10 @@ from .pregenerate.one_layer import spritemap as spritemap
 from .pregenerate.report import PregenerationReport as PregenerationReport
 from .pregenerate.run import pregenerate as pregenerate
 from .transfer.attach import attach as attach
+from .transfer.before_after import BeforeAfter as BeforeAfter
+from .transfer.before_after import before_and_after as before_and_after
+from .transfer.compare import compare as compare
+from .transfer.comparison import Comparison as Comparison
 from .transfer.cut_points import cut_points as cut_points
 from .transfer.cut_report import CutReport as CutReport
 from .transfer.train import train as train
