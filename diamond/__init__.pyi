@@ -18,6 +18,8 @@ from .attribution.flow import flow as flow
 from .attribution.flowed import Flow as Flow
 from .attribution.grouped import Groups as Groups
 from .attribution.groups import groups as groups
+from .attribution.saliency import saliency as saliency
+from .attribution.saliency_map import SaliencyMap as SaliencyMap
 from .attribution.semantic import SemanticMap as SemanticMap
 from .attribution.semantic import semantic_map as semantic_map
 from .attribution.spatial import SpatialAttribution as SpatialAttribution
@@ -53,11 +55,15 @@ from .inspection.embed import Embedding as Embedding
 from .inspection.embed import embed as embed
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
+from .inspection.filtered import Filters as Filters
+from .inspection.filters import filters as filters
+from .inspection.health import health as health
+from .inspection.health_report import Health as Health
 from .inspection.mapped import ActivationMaps as ActivationMaps
 from .inspection.order import order_maps as order_maps
 from .inspection.ordered import OrderedMaps as OrderedMaps
-from .inspection.filtered import Filters as Filters
-from .inspection.filters import filters as filters
+from .inspection.volume import volume as volume
+from .inspection.voxels import Volume as Volume
 from .occlusion.heard import SoundOcclusion as SoundOcclusion
 from .occlusion.heard import SoundOcclusions as SoundOcclusions
 from .occlusion.occlude import occlude as occlude
