@@ -53,8 +53,12 @@ from .features.sound_rendering import SoundRendering as SoundRendering
 from .inspection.activations import activation_maps as activation_maps
 from .inspection.embed import Embedding as Embedding
 from .inspection.embed import embed as embed
+from .inspection.correspondence import correspond as correspond
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
+from .inspection.inversion import invert as invert
+from .inspection.inverted import Inversion as Inversion
+from .inspection.matched import Correspondence as Correspondence
 from .inspection.filtered import Filters as Filters
 from .inspection.filters import filters as filters
 from .inspection.health import health as health
@@ -80,6 +84,8 @@ from .transfer.compare import compare as compare
 from .transfer.comparison import Comparison as Comparison
 from .transfer.cut_points import cut_points as cut_points
 from .transfer.cut_report import CutReport as CutReport
+from .transfer.freeze_hints import FreezeHints as FreezeHints
+from .transfer.freeze_hints import freeze_hints as freeze_hints
 from .transfer.train import train as train
 from .transfer.training import Training as Training
 

@@ -26,7 +26,7 @@ from modelzoo import GraphError, Layer, Network
 from modelzoo.attributes import describe
 from modelzoo.graph import Node
 
-__all__ = ["Kernels", "channel_source", "filter_node", "next_norm", "read_kernels"]
+__all__ = ["Kernels", "channel_source", "filter_node", "has_filters", "next_norm", "read_kernels"]
 
 _PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -130,6 +130,11 @@ def filter_node(net: Network, layer: str | Layer) -> Node:
     if not isinstance(node.operation, _FILTERING):
         raise GraphError(_without_filters(net, node))
     return net.graph.nodes[node.inputs[0].node] if node.part == "activation" else node
+
+
+def has_filters(node: Node) -> bool:
+    """Whether a node computes with filters."""
+    return node.part != "activation" and isinstance(node.operation, _FILTERING)
 
 
 def next_norm(net: Network, node: Node) -> tuple[Node, np.ndarray] | None:
