@@ -7,7 +7,7 @@ from modelzoo import AudioFrontend, InputSpec, LogScale, image, load, load_sound
 # What needs TensorFlow is imported when it is first asked for: `import diamond` stays under a second.
 __getattr__, __dir__, _lazy = lazy_loader.attach(
     __name__,
-    submodules={"samples"},
+    submodules={"callbacks", "samples"},
     submod_attrs={
         "attribution.ablated": ["Ablation"],
         "attribution.channels": ["AttributionByLayer", "ChannelAttribution", "channel_attribution"],
@@ -78,6 +78,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "transfer.cut_points": ["cut_points"],
         "transfer.cut_report": ["CutReport"],
         "transfer.freeze_hints": ["FreezeHints", "freeze_hints"],
+        "transfer.save": ["save"],
         "transfer.train": ["train"],
         "transfer.training": ["Training"],
     },

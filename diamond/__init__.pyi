@@ -6,6 +6,7 @@ from modelzoo import load as load
 from modelzoo import load_sound as load_sound
 from modelzoo import models as models
 
+from . import callbacks as callbacks
 from . import samples as samples
 from .attribution.ablated import Ablation as Ablation
 from .attribution.channels import AttributionByLayer as AttributionByLayer
@@ -51,19 +52,19 @@ from .features.search import RecipeSearch as RecipeSearch
 from .features.search import find_recipe as find_recipe
 from .features.sound_rendering import SoundRendering as SoundRendering
 from .inspection.activations import activation_maps as activation_maps
+from .inspection.correspondence import correspond as correspond
 from .inspection.embed import Embedding as Embedding
 from .inspection.embed import embed as embed
-from .inspection.correspondence import correspond as correspond
 from .inspection.exemplars import Exemplars as Exemplars
 from .inspection.exemplars import exemplars as exemplars
-from .inspection.inversion import invert as invert
-from .inspection.inverted import Inversion as Inversion
-from .inspection.matched import Correspondence as Correspondence
 from .inspection.filtered import Filters as Filters
 from .inspection.filters import filters as filters
 from .inspection.health import health as health
 from .inspection.health_report import Health as Health
+from .inspection.inversion import invert as invert
+from .inspection.inverted import Inversion as Inversion
 from .inspection.mapped import ActivationMaps as ActivationMaps
+from .inspection.matched import Correspondence as Correspondence
 from .inspection.order import order_maps as order_maps
 from .inspection.ordered import OrderedMaps as OrderedMaps
 from .inspection.volume import volume as volume
@@ -86,6 +87,7 @@ from .transfer.cut_points import cut_points as cut_points
 from .transfer.cut_report import CutReport as CutReport
 from .transfer.freeze_hints import FreezeHints as FreezeHints
 from .transfer.freeze_hints import freeze_hints as freeze_hints
+from .transfer.save import save as save
 from .transfer.train import train as train
 from .transfer.training import Training as Training
 

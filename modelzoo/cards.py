@@ -150,7 +150,8 @@ class OutputSpec:
     pre_output_layer
         Address of the last layer with features: what a new head would read.
     classes
-        Name of a label set in ``modelzoo/labels`` (``"imagenet"``), or None.
+        Name of a label set in ``modelzoo/labels`` (``"imagenet"``), or the names of a user's own classes; None where
+        nobody knows.
     first_class
         Index of the output that stands for the label set's first class; 1 where output 0 is "background".
     """
@@ -158,7 +159,7 @@ class OutputSpec:
     layer: str
     size: int
     pre_output_layer: str
-    classes: str | None = None
+    classes: str | tuple[str, ...] | None = None
     first_class: int = 0
 
 
@@ -275,9 +276,10 @@ class Card:
         try:
             if isinstance(parts.get("input"), Mapping):
                 parts["input"] = _read_input(parts["input"])
-            for name, kind in (("output", OutputSpec), ("paper", Paper)):
-                if isinstance(parts.get(name), Mapping):
-                    parts[name] = checked(kind, parts[name], name)
+            if isinstance(parts.get("output"), Mapping):
+                parts["output"] = _read_output(parts["output"])
+            if isinstance(parts.get("paper"), Mapping):
+                parts["paper"] = checked(Paper, parts["paper"], "paper")
             if "weights" in parts:
                 parts["weights"] = tuple(
                     checked(WeightSource, source, f"weights[{i}]") for i, source in enumerate(parts["weights"])
@@ -318,4 +320,14 @@ def _read_input(content: Mapping[str, Any]) -> InputSpec:
     if isinstance(parts.get("audio"), Mapping):
         parts["audio"] = read_frontend(parts["audio"], "input.audio")
     spec: InputSpec = checked(InputSpec, parts, "input")
+    return spec
+
+
+def _read_output(content: Mapping[str, Any]) -> OutputSpec:
+    parts = dict(content)
+    if isinstance(parts.get("classes"), list):
+        if not all(isinstance(name, str) for name in parts["classes"]):
+            raise CardError("output.classes holds what is no text; expected names, or the name of a label set")
+        parts["classes"] = tuple(parts["classes"])
+    spec: OutputSpec = checked(OutputSpec, parts, "output")
     return spec

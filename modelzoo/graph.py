@@ -240,7 +240,8 @@ class Graph:
         wanted
             Nodes to compute; what they do not need is not computed.
         replace
-            Called with each node before it runs; a function it returns runs in the node's place, on the same tensors.
+            Called with each node before it runs; a function it returns runs in the node's place, on the same tensors,
+            and gives the first output, or a tuple of all.
 
         Returns
         -------
@@ -263,7 +264,8 @@ class Graph:
                 raise GraphError(f"the input {node.address!r} is needed and was not given")
             tensors = [values[ref.node][ref.output] for ref in node.inputs]
             other = replace(node) if replace is not None else None
-            values[node.index] = node.compute(*tensors) if other is None else (other(*tensors),)
+            given = node.compute(*tensors) if other is None else other(*tensors)
+            values[node.index] = given if isinstance(given, tuple) else (given,)
             for ref in node.inputs:
                 if last_use.get(ref.node) == node.index and ref.node not in keep:
                     values.pop(ref.node, None)

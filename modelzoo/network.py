@@ -125,7 +125,10 @@ class Network:
     @cached_property
     def classes(self) -> Classes | None:
         """Names of the classes; None where the network has none or the card does not know them."""
-        return None if self.card.output.classes is None else read_classes(self.card.output.classes)
+        known = self.card.output.classes
+        if known is None:
+            return None
+        return read_classes(known) if isinstance(known, str) else Classes.from_names(known)
 
     @property
     def logits_node(self) -> Node:

@@ -2,6 +2,7 @@
 
     >>> net = load("EfficientNetLite0")          # from the zoo, with its published weights
     >>> net = load("my_model.keras")             # a file
+    >>> net = load("flowers/")                   # a folder that `save` wrote; or its address, gs://bucket/flowers
     >>> net = load(keras_model, input=(-1, 1))   # any functional or Sequential model, and the values it was trained on
 
 A name is looked up among the cards; the card names the builder and the places where weights come from. Networks that a
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelzoo.cards import Card, CardError, InputSpec, OutputSpec, WeightSource, card_paths, read_card
+from modelzoo.persist import is_saved, load_saved
 from modelzoo.readiness import next_step, weights_state
 from modelzoo.user_zoo import user_cards
 from modelzoo.weights.model_file import MODEL_SUFFIXES
@@ -135,7 +137,8 @@ def load(
     Parameters
     ----------
     name_or_path_or_model
-        Name in the zoo (see `models`), path of a ``.keras`` or ``.h5`` file, or a functional or Sequential model.
+        Name in the zoo (see `models`), path of a ``.keras`` or ``.h5`` file, folder or address of a network that was
+        saved with its card, or a functional or Sequential model.
     weights
         For a network of the zoo: ``"default"`` for its published weights, a path for others in the same format, None
         for random ones.
@@ -169,6 +172,8 @@ def load(
         raise TypeError(f"expected a name, a path or a Keras model, found {type(source).__qualname__}")
     if Path(source).suffix in MODEL_SUFFIXES:
         return _around(read_model(Path(source)), input)
+    if is_saved(source):
+        return load_saved(source)
     card = read_model_card(str(source))
     return _from_zoo(card, weights) if card.architecture else _from_user_zoo(card, weights, input)
 

@@ -15,22 +15,20 @@ spoils no other.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelzoo.cards import Card, CardError, WeightSource, read_card
+from modelzoo.cards import Card, CardError
+from modelzoo.persist import CARD, read_folder, write_folder
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = ["check_name", "read_user_card", "user_cards", "write_network", "zoo_folder"]
 
-CARD, MODEL = "card.toml", "model.keras"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".pb", ".json")
 
@@ -117,33 +115,8 @@ def write_network(
     FileExistsError
         Where there is a network of this name.
     """
-    import tomli_w
-
     folder = zoo_folder() if folder is None else Path(folder).expanduser()
-    place = folder / check_name(name)
-    if place.exists() and not overwrite:
-        raise FileExistsError(f"{place} is there already; choose another name, or say overwrite=True (--overwrite)")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".incomplete-", dir=folder, ignore_cleanup_errors=True) as beside:
-        made = Path(beside) / name
-        made.mkdir()
-        model.save(made / MODEL)
-        content = (made / MODEL).read_bytes()
-        source = WeightSource(
-            kind="file",
-            format="keras",
-            licence="unknown",
-            path=MODEL,
-            sha256=hashlib.sha256(content).hexdigest(),
-            size_bytes=len(content),
-        )
-        card = replace(card, name=name, weights=(source,))
-        (made / CARD).write_text(tomli_w.dumps(card.to_dict()), encoding="utf-8")
-        read_user_card(made)
-        if place.exists():
-            place.rename(Path(beside) / "replaced")
-        made.rename(place)
-    return place
+    return write_folder(folder / check_name(name), model, replace(card, name=name), overwrite=overwrite)
 
 
 def read_user_card(place: Path) -> Card:
@@ -154,14 +127,7 @@ def read_user_card(place: Path) -> Card:
     CardError
         Where it is missing, cannot be read, has another name than the folder, or names a model outside it.
     """
-    if not (place / CARD).is_file():
-        raise CardError(f"{place}: has no {CARD}; expected one beside {MODEL}")
-    card = read_card(place / CARD)
+    card = read_folder(place)
     if card.name != place.name:
         raise CardError(f"{place / CARD}: is called {card.name!r}; expected {place.name!r}, as its folder")
-    if len(card.weights) != 1 or card.weights[0].kind != "file" or card.architecture is not None:
-        raise CardError(f"{place / CARD}: expected no architecture and one weight source of the kind 'file'")
-    inside = place / str(card.weights[0].path)
-    if place.resolve() not in inside.resolve().parents:
-        raise CardError(f"{place / CARD}: its model {card.weights[0].path!r} lies outside its folder")
-    return replace(card, weights=(replace(card.weights[0], path=str(inside)),))
+    return card

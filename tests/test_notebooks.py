@@ -45,9 +45,9 @@ def test_a_notebook_begins_with_what_it_is_for_and_installs_what_is_missing(path
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path):
+def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     notebook = with_fields(read(path), QUICK)
-    ran = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    ran = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     told = [output.text for cell in ran.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"]
     asked = [cell for cell in ran.cells if cell.cell_type == "code" and "dc.render(" in cell.source]
     pictured = [cell for cell in asked if any("text/html" in output.get("data", {}) for output in cell.outputs)]

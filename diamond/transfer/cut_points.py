@@ -58,7 +58,7 @@ def cut_points(
     labels
         A class for each: words, or whole numbers.
     layers
-        Cuts to measure; where None, the landmarks that can be cut at and the last layer with features.
+        Cuts to measure; where None, the landmarks and the last layer with features.
     groups
         What belongs together, one for each sample; never learned from and asked at once.
     latency
@@ -78,8 +78,8 @@ def cut_points(
     ------
     FileNotFoundError, SamplesError
         For what gives no samples with two classes or more of two samples.
-    UnknownLayerError, GraphError
-        For a layer that is not there, or that something goes round.
+    UnknownLayerError
+        For a layer that is not there.
     ValueError
         For features that are NaN or infinite.
     """

@@ -5,8 +5,8 @@
     >>> cut_costs(net, cut_layers(net))["block9_add"]
     CutCost(parameters=610_000, multiply_adds=2.9e8, peak_bytes=9_633_792)
 
-A network can be cut at a layer that everything behind it is computed from: no way from the pictures to the classes goes
-round it. In the middle of a residual block there is none.
+A network is cut at a layer by keeping the layer with all that it is computed from; it need not be the only way through
+the network (a NASNet, whose cells read the last two, has no such place between stem and head).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 
 from diamond.pregenerate.costs import layer_costs
-from modelzoo import GraphError, Layer, Network
+from modelzoo import Layer, Network
 from modelzoo.attributes import describe
 from modelzoo.graph import Node
 
-__all__ = ["CutCost", "cut_costs", "cut_layers", "is_cut", "latency_s"]
+__all__ = ["CutCost", "cut_costs", "cut_layers", "latency_s"]
 
 # Sides of pictures for networks that take any.
 USUAL_PX = 224
@@ -49,34 +49,21 @@ class CutCost(NamedTuple):
     peak_bytes: int
 
 
-def is_cut(net: Network, layer: Layer) -> bool:
-    """Whether all that the classes depend on goes through a layer."""
-    node = net.node(layer)
-    behind = net.graph.ancestors([net.logits_node], stop=[node.index])
-    return node in behind and not any(one.is_input and one is not node for one in behind)
-
-
 def cut_layers(net: Network, layers: Iterable[str | Layer] | None = None) -> tuple[Layer, ...]:
-    """Give the layers to cut at: those named, or all landmarks that can be cut at and the last layer with features.
+    """Give the layers to cut at: those named, or all landmarks and the last layer with features.
 
-    Where a network names no landmarks, every layer of maps that can be cut at and is not just another's copy.
+    Where a network names no landmarks, every layer that is not just another's copy.
 
     Raises
     ------
     UnknownLayerError
         For a layer the network does not have, naming the nearest.
-    GraphError
-        For a named layer that something goes round, naming the nearest that can be cut at.
     """
     if layers is not None:
-        named = [net.layers[layer.name if isinstance(layer, Layer) else layer] for layer in layers]
-        for layer in named:
-            if not is_cut(net, layer):
-                raise GraphError(f"{net.name} cannot be cut at {layer.name!r}: {_way_out(net, layer)}")
-        return tuple(dict.fromkeys(named))
+        return tuple(dict.fromkeys(net.layers[layer.name if isinstance(layer, Layer) else layer] for layer in layers))
     last = net.layers[net.pre_output_layer] if isinstance(net.pre_output_layer, str) else net.pre_output_layer
     wanted = [*net.layers.landmarks, last] if net.layers.landmarks else [*net.layers, last]
-    found = [layer for layer in dict.fromkeys(wanted) if len(layer.output_shape) in (2, 4) and is_cut(net, layer)]
+    found = [layer for layer in dict.fromkeys(wanted) if len(layer.output_shape) in (2, 4)]
     order = {layer.name: place for place, layer in enumerate(net.layers)}
     found.sort(key=lambda layer: order.get(layer.name, len(order)))
     return tuple(_apart(net, found))
@@ -110,14 +97,6 @@ def latency_s(net: Network, layer: Layer, *, rounds: int = ROUNDS) -> float:
         run(picture)[0].numpy()
         seconds.append(time.perf_counter() - begin)
     return float(np.median(seconds))
-
-
-def _way_out(net: Network, layer: Layer) -> str:
-    order = list(net.layers)
-    place = order.index(layer)
-    near = sorted((other for other in order if is_cut(net, other)), key=lambda other: abs(order.index(other) - place))
-    around = f"something goes round it; the nearest that it can be cut at is {near[0].name!r}" if near else ""
-    return around or "nothing on the way to the classes can be"
 
 
 def _apart(net: Network, layers: Iterable[Layer]) -> list[Layer]:
