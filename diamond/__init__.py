@@ -64,6 +64,8 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "inspection.filtered": ["Filters"],
         "inspection.health": ["health"],
         "inspection.health_report": ["Health"],
+        "inspection.differentiated": ["WeightGradients"],
+        "inspection.weight_gradients": ["weight_gradients"],
         "pregenerate.diverse": ["diverse"],
         "occlusion.heard": ["SoundOcclusion", "SoundOcclusions"],
         "occlusion.occluded": ["OcclusionMap", "OcclusionMaps"],

@@ -69,6 +69,8 @@ from .inspection.order import order_maps as order_maps
 from .inspection.ordered import OrderedMaps as OrderedMaps
 from .inspection.volume import volume as volume
 from .inspection.voxels import Volume as Volume
+from .inspection.differentiated import WeightGradients as WeightGradients
+from .inspection.weight_gradients import weight_gradients as weight_gradients
 from .occlusion.heard import SoundOcclusion as SoundOcclusion
 from .occlusion.heard import SoundOcclusions as SoundOcclusions
 from .occlusion.occlude import occlude as occlude
