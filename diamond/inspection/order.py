@@ -36,6 +36,8 @@ CLUSTERS = 8
 # An optimal order of leaves takes some seconds for a thousand, and the cube of that for more.
 MOST_LEAVES = 2500
 
+Edges = tuple[np.ndarray | None, np.ndarray | None]
+
 
 def order_maps(
     maps: ActivationMaps | np.ndarray,
@@ -89,7 +91,7 @@ def order_maps(
         raise ValueError(f"no method {method!r}; expected one of {', '.join(METHODS)}; did you mean {near[0]!r}?")
     if clusters < 1:
         raise ValueError(f"clusters is {clusters}; expected 1 or more")
-    values, channels, name, heard = stacked(maps, layer)
+    values, channels, name, (hz, s) = stacked(maps, layer)
     high, _, n = values.shape
     row = _liveliest(values) if row is None else row
     if not 0 <= row < high:
@@ -126,13 +128,14 @@ def order_maps(
         clusters=numbers,
         row=row,
         steps=(_step(values), _step(values[..., permutation] if ordered is None else ordered), _chance(values)),
-        heard=heard,
+        edges_hz=hz,
+        edges_s=s,
         notes=tuple(notes),
     )
 
 
-def stacked(maps: Any, layer: str | None = None) -> tuple[np.ndarray, np.ndarray, str, bool]:
-    """Give maps as ``(height, width, channel)``, their channels' numbers, what they are of, and whether of a sound.
+def stacked(maps: Any, layer: str | None = None) -> tuple[np.ndarray, np.ndarray, str, Edges]:
+    """Give maps as ``(height, width, channel)``, their channels' numbers, what they are of, and their edges.
 
     Raises
     ------
@@ -141,14 +144,14 @@ def stacked(maps: Any, layer: str | None = None) -> tuple[np.ndarray, np.ndarray
     KeyError
         For a layer that is not among them.
     """
-    heard = False
+    edges: Edges = (None, None)
     if isinstance(maps, ActivationMaps):
         if layer is None and len(maps.layers) > 1:
             names = ", ".join(each.layer for each in maps.layers[:4])
             raise ValueError(f"maps of {len(maps.layers)} layers were given ({names} ...); say which with layer=")
         one = maps.layers[0] if layer is None else maps[layer]
         values, channels = one.maps, one.channels
-        name, heard = f"{maps.network} {one.layer}, {maps.image}", one.edges_hz is not None
+        name, edges = f"{maps.network} {one.layer}, {maps.image}", (one.edges_hz, one.edges_s)
     else:
         values = np.asarray(maps)
         if values.ndim != 3 or values.dtype.kind not in "biuf":
@@ -162,7 +165,7 @@ def stacked(maps: Any, layer: str | None = None) -> tuple[np.ndarray, np.ndarray
         raise ValueError(
             f"{len(bad)} of {values.shape[-1]} maps hold NaN or infinite values, the first channel {bad[0]}"
         )
-    return values, channels, name, heard
+    return values, channels, name, edges
 
 
 def _each_row(values: np.ndarray) -> np.ndarray:

@@ -48,8 +48,9 @@ class OrderedMaps(Result):
     steps
         How far neighbours lie apart, as the mean size of the difference of their values: in the order as given, in the
         order found, and between any two channels, which is what a random order has.
-    heard
-        Whether rows are bands of frequency, the lowest first.
+    edges_hz, edges_s
+        Of a sound: ``(height + 1,)`` frequencies, lowest first, and ``(width + 1,)`` seconds between which the cells lie.
+        Else None.
     notes
         What to know of this order, in sentences.
     """
@@ -64,8 +65,14 @@ class OrderedMaps(Result):
     clusters: np.ndarray | None
     row: int
     steps: tuple[float, float, float]
-    heard: bool = False
+    edges_hz: np.ndarray | None = field(repr=False, default=None)
+    edges_s: np.ndarray | None = field(repr=False, default=None)
     notes: tuple[str, ...] = ()
+
+    @property
+    def heard(self) -> bool:
+        """Whether rows are bands of frequency, the lowest first."""
+        return self.edges_hz is not None
 
     @property
     def by_row(self) -> bool:

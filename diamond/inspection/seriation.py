@@ -62,7 +62,7 @@ def along_first_component(vectors: np.ndarray) -> np.ndarray:
 
 def by_similarity(vectors: np.ndarray) -> np.ndarray:
     """Order rows ``(n, d)`` along the Fiedler vector of their similarities, (1 + correlation) / 2."""
-    from scipy.linalg import eigh
+    from scipy.linalg import eigh  # type: ignore[import-untyped]
 
     n = len(vectors)
     if n < 3:
@@ -76,8 +76,8 @@ def by_similarity(vectors: np.ndarray) -> np.ndarray:
 
 def by_leaves(vectors: np.ndarray) -> np.ndarray:
     """Order rows ``(n, d)`` as the leaves of a tree of average linkage over 1 - correlation, optimally turned."""
-    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
-    from scipy.spatial.distance import squareform
+    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering  # type: ignore[import-untyped]
+    from scipy.spatial.distance import squareform  # type: ignore[import-untyped]
 
     n = len(vectors)
     if n < 3:
