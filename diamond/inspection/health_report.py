@@ -26,8 +26,8 @@ ROUGH = 0.1
 MEANINGS = {
     "dead": (
         f"{DEAD:.0%} or more of the channels stay at 0 everywhere in all pictures. Usually a learning rate that was too "
-        "high early on, a bias or batch norm pushed below zero, or a network wider than its task; they cost time and can be "
-        "cut out. If these pictures are unlike those it learned from, the channels may be waiting for others."
+        "high early on, a bias or batch norm pushed below zero, or a network wider than its task; they cost time and can "
+        "be cut out. If these pictures are unlike those it learned from, the channels may be waiting for others."
     ),
     "idle": (
         f"{IDLE:.0%} or more of the channels are not 0 and hardly vary: they act as a bias. Usually a batch norm whose "
