@@ -130,7 +130,7 @@ def _summary(found: Comparison) -> Figure:
     below = 0.6 + len(shown) * (0.2 * n + 0.14)
     above = 2.9
     figure = Figure(figsize=(10, above + below + 0.4), layout="constrained")
-    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=(above, below)))
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(above, below))[:, 0]
     panels = upper.subplots(1, 3, width_ratios=(1.25, 1, 1))
     _draw_accuracy(panels[0], found)
     _draw_reliability(panels[1], found)

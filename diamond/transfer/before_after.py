@@ -203,6 +203,13 @@ def _sprites(
     if first is not None and second is not None and first.manifest.recipe_hash == second.manifest.recipe_hash:
         return first.select(wanted), second.select(wanted)
     model = first or second
+    if before.fingerprint(one) == after.fingerprint(other):
+        drawn_once = model.select(wanted) if model is not None else None
+        if drawn_once is None and render:
+            drawn_once = spritemap(
+                before, one, channels=wanted, recipe=recipe, seed=seed, store=store, progress=progress
+            )
+        return drawn_once, drawn_once
     if not render:
         return (None if first is None else first.select(wanted)), (None if second is None else second.select(wanted))
     if model is not None and model.manifest.recipe:
