@@ -110,20 +110,7 @@ def split(samples: Samples, share: float, *, seed: int = 0) -> tuple[Samples, Sa
     """
     if not 0 < share < 1:
         raise SamplesError(f"validation is {share}; expected a share between 0 and 1, or samples")
-    rng = np.random.default_rng(seed)
-    apart: list[int] = []
-    for number in np.unique(samples.labels):
-        rows = np.flatnonzero(samples.labels == number)
-        groups = rows if samples.groups is None else samples.groups[rows]
-        named = rng.permutation(np.unique(groups))
-        taken: list[int] = []
-        for name in named[: len(named) - 1]:
-            if len(taken) >= round(share * len(rows)):
-                break
-            taken += rows[groups == name].tolist()
-        apart += taken
-    if samples.groups is not None:
-        apart = np.flatnonzero(np.isin(samples.groups, samples.groups[apart])).tolist()
+    apart = _apart(samples, share, seed)
     rest = np.setdiff1d(np.arange(len(samples)), apart)
     if not len(apart) or not len(rest):
         raise SamplesError(
@@ -131,6 +118,23 @@ def split(samples: Samples, share: float, *, seed: int = 0) -> tuple[Samples, Sa
             "validation samples of their own, or validation=None"
         )
     return samples.only(rest), samples.only(np.sort(apart))
+
+
+def _apart(samples: Samples, share: float, seed: int) -> list[int]:
+    if samples.groups is not None:
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        parts = min(max(2, round(1 / share)), len(np.unique(samples.groups)), int(np.bincount(samples.labels).max()))
+        if parts < 2:
+            return []
+        fold = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+        return next(fold.split(samples.labels, samples.labels, samples.groups))[1].tolist()
+    rng = np.random.default_rng(seed)
+    apart: list[int] = []
+    for number in np.unique(samples.labels):
+        rows = rng.permutation(np.flatnonzero(samples.labels == number))
+        apart += rows[: min(round(share * len(rows)), len(rows) - 1)].tolist()
+    return apart
 
 
 def steps(held: Held, batch: int) -> int:
@@ -239,6 +243,8 @@ class Room:
         """Give all rows as one array."""
         if self.file is None:
             return np.concatenate(self.parts)
-        self.file.flush()
-        found: np.ndarray = np.memmap(self.file, self.parts[0].dtype, "r", shape=(self.n, *self.parts[0].shape[1:]))
+        with self.file as file:
+            file.flush()
+            # The map outlives the file, which has no name.
+            found: np.ndarray = np.memmap(file, self.parts[0].dtype, "r", shape=(self.n, *self.parts[0].shape[1:]))
         return found

@@ -17,6 +17,7 @@ There is nothing in it that one could not do oneself::
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -119,6 +120,8 @@ def train(
         For what gives no samples, other classes than the student's, and a folder that holds another training.
     ValueError
         For no epochs, a rate that is not positive, ``tensorboard`` without a folder.
+    ImportError
+        Where TensorBoard is wanted and not installed.
     FloatingPointError
         Where the loss becomes NaN or infinite.
 
@@ -136,6 +139,8 @@ def train(
         raise ValueError(f"rate is {rate}, fine_rate {fine_rate}; expected more than 0")
     if tensorboard and folder is None:
         raise ValueError("tensorboard=True and no folder; expected folder=, where its logs go")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ImportError("tensorboard=True needs TensorBoard, which is not installed: pip install tensorboard")
     learned, judged = _parted(student, inputs, labels, validation, groups, seed)
     place = None if folder is None else Path(folder).expanduser()
     if place is not None:
@@ -214,7 +219,9 @@ class _Loop:
             model.set_weights(best)
 
     def _fit(self, phase: str, keeper: KeepBest, first: int, end: int, rate: float) -> None:
-        model, held, asked = self.student.model, self.held, self.asked
+        held, asked = self.held, self.asked
+        # A model of its own, of the same layers: Keras leaves on a model where an interrupted phase went on.
+        model = keras.Model(self.student.model.inputs, self.student.model.outputs)
         still = None if self.augment else frozen_up_to(self.student)
         if still is not None:
             model = tail_from(self.student, still)
