@@ -132,7 +132,7 @@ def randomise(found: SaliencyMap, net: Network, *, depths: int = 4, seed: int = 
     parts = _parts(found)
     # Where nothing is explained a sum that is right within 1 % is of no use, and takes its 512 steps.
     settings = dataclasses.replace(
-        found._settings, steps=found._settings.steps or FEWEST_STEPS, samples=min(found._settings.samples, MOST_SAMPLES)
+        found.settings, steps=found.settings.steps or FEWEST_STEPS, samples=min(found.settings.samples, MOST_SAMPLES)
     )
     likeness = np.zeros((len(found.methods), len(counts), len(found.images)))
     for depth, count in enumerate(counts):
@@ -152,7 +152,7 @@ def randomise(found: SaliencyMap, net: Network, *, depths: int = 4, seed: int = 
                     settings,
                     part,
                     first=begin,
-                    classes=(found.classes[rows], found._opponents[rows]),
+                    classes=(found.classes[rows], found.opponents[rows]),
                 )
             values = tuple(maps.values[method] for method in found.methods)
             noise = dataclasses.replace(found, values=values, pictures=part.pictures)
@@ -171,7 +171,7 @@ def randomise(found: SaliencyMap, net: Network, *, depths: int = 4, seed: int = 
 
 def _parts(found: SaliencyMap) -> list[Batch]:
     parts, begin = [], 0
-    for given, n in zip(found._given, found._sizes, strict=True):
+    for given, n in zip(found.given, found.sizes, strict=True):
         rows = slice(begin, begin + n)
         parts.append(Batch(found.pictures[rows], found.images[rows], given, np.arange(begin, begin + n)))
         begin += n

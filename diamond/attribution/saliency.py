@@ -166,10 +166,10 @@ def saliency(
         changes=np.concatenate(changes) if changes else None,
         notes=_notes(net, settings, maps),
         skipped=reading.skipped,
-        _settings=settings,
-        _opponents=opponents,
-        _given=tuple(part.given for part in parts),
-        _sizes=tuple(len(part.names) for part in parts),
+        settings=settings,
+        opponents=opponents,
+        given=tuple(part.given for part in parts),
+        sizes=tuple(len(part.names) for part in parts),
     )
 
 

@@ -77,6 +77,9 @@ class SaliencyMap(Result):
         How it was made and how far to trust it, in sentences.
     skipped
         Name and reason of each file that gave no picture.
+    settings, opponents, given, sizes
+        What was asked, so that `randomisation` can ask it again: the settings, ``(image,)`` the class held against each,
+        and for each batch the values of other inputs and how many pictures it has.
     """
 
     network: str
@@ -91,10 +94,10 @@ class SaliencyMap(Result):
     changes: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    _settings: Any = field(repr=False, default=None)
-    _opponents: Any = field(repr=False, default=None)
-    _given: tuple[Any, ...] = field(repr=False, default=())
-    _sizes: tuple[int, ...] = field(repr=False, default=())
+    settings: Any = field(repr=False, default=None)
+    opponents: Any = field(repr=False, default=None)
+    given: tuple[Any, ...] = field(repr=False, default=())
+    sizes: tuple[int, ...] = field(repr=False, default=())
 
     def __getitem__(self, method: str) -> np.ndarray:
         """Give the values of a method, ``(image, height, width, 3)``.

@@ -153,7 +153,7 @@ def _seen(net: Network, source: Any, place: Layer, which: str) -> _Seen:
         hint = "; give one patch of the sound, net.patches(sound).values[0]" if net.input.audio is not None else ""
         raise ValueError(f"{n} pictures were given as the {which}; places are matched between one and one{hint}")
     picture, name = batches[0].pictures[0], batches[0].names[0]
-    [values] = upright(net, net._run(picture[None], [net.node(place)])[0])
+    [values] = upright(net, net.activations(picture[None], place))
     grid = values.shape[:2]
     if grid == (1, 1):
         raise GraphError(f"{place.name!r} has a single cell: no places to match; expected a layer with more")
@@ -163,7 +163,9 @@ def _seen(net: Network, source: Any, place: Layer, which: str) -> _Seen:
     lengths = np.linalg.norm(flat, axis=1, keepdims=True)
     codes = np.divide(flat, lengths, out=np.zeros_like(flat), where=lengths > 0)
     corner, step = _middles(net, place, picture.shape[:2], grid)
-    return _Seen(picture, name if name != "picture 0" else f"the {which} picture", codes, grid, corner, step)
+    if name.startswith(("picture 0", "sound 0")):
+        name = f"the {which} {name.split()[0]}"
+    return _Seen(picture, name, codes, grid, corner, step)
 
 
 def _middles(net: Network, place: Layer, size: tuple[int, ...], grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +189,7 @@ def _matches(a: np.ndarray, b: np.ndarray, grid: tuple[int, int]) -> _Matches:
     back, back_best = np.zeros(m, np.int64), np.full(m, -np.inf)
     row, column = np.divmod(np.arange(m), grid[1])
     # A cell that answers nothing has no code, and is like no other.
-    silent_a, silent_b = ~a.any(axis=1), ~b.any(axis=1)
+    silent_a, silent_b = (np.asarray(np.all(codes == 0, axis=1)) for codes in (a, b))
     part = max(1, MOST_AT_ONCE // m)
     for begin in range(0, n, part):
         rows = slice(begin, min(n, begin + part))
@@ -198,9 +200,8 @@ def _matches(a: np.ndarray, b: np.ndarray, grid: tuple[int, int]) -> _Matches:
         partner[rows] = first
         best[rows] = np.take_along_axis(cosines, first[:, None], axis=1)[:, 0]
         high = cosines.max(axis=0)
-        better = np.asarray(high > back_best)
-        back[better] = begin + cosines.argmax(axis=0)[better]
-        back_best[better] = high[better]
+        back = np.where(high > back_best, begin + cosines.argmax(axis=0), back)
+        back_best = np.maximum(high, back_best)
         near = np.abs(row[first][:, None] - row) <= AROUND
         near &= np.abs(column[first][:, None] - column) <= AROUND
         cosines[near] = -np.inf

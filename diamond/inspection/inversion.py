@@ -96,14 +96,17 @@ def invert(
     low, high = net.input.levels
     canvas = (picture - low) / (high - low)
     flat = np.full((*picture.shape[:2], 3 if net.input.channels != 1 else 1), 0.5, np.float32)
-    pictures, errors, flat_errors = [], [], []
+    pictures: list[np.ndarray] = []
+    errors, flat_errors = [], []
     with tqdm(total=len(nodes) * copies * steps, unit="step", disable=not progress, desc="invert") as bar:
         for node in nodes:
-            [code] = net._run(picture[None], [node])
-            descent = Descent(net, node, code[0], picture.shape[:2], smoothness)
+            [code] = net.activations(picture[None], node.address)
+            descent = Descent(net, node, code, picture.shape[:2], smoothness)
             flat_errors.append(descent.error(flat))
             for copy in range(copies):
                 found = descent.down(random_stream(seed, "inversion", node.address, copy), steps, bar.update)
+                # It may arrive in fewer.
+                bar.update(len(pictures) * steps + steps - bar.n)
                 pictures.append(found.canvas)
                 errors.append(found.error)
     shape = (len(nodes), copies)

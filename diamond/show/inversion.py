@@ -28,7 +28,9 @@ def inversion_figure(found: Inversion) -> Figure:
     n, copies = found.errors.shape
     columns = 1 + min(n, IN_ROW)
     bands = -(-n // IN_ROW)
-    figure = Figure(figsize=(2.15 * columns, 0.3 + bands * (0.5 + 2.3 * copies)), layout="constrained")
+    high, wide = found.picture.shape[:2]
+    tall = copies * (2.15 * high / wide + 0.45) + 0.15
+    figure = Figure(figsize=(2.15 * columns, 0.3 + bands * tall), layout="constrained")
     panels = figure.subplots(bands * copies, columns, squeeze=False)
     for panel in panels.ravel():
         panel.axis("off")

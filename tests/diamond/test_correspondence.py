@@ -125,6 +125,16 @@ def test_matches_are_a_table_a_figure_a_page_and_arrays(tmp_path):
     assert none.plot() is not None
 
 
+def test_a_spectrogram_is_matched_in_frequency_and_time():
+    net = dc.load("Yamnet256_esc10", weights=None)
+    patch = np.random.default_rng(5).uniform(-9, 5, (64, 96, 1)).astype(np.float32)
+    found = dc.correspond(net, patch, patch, "layer2.depthwise_conv")
+    assert found.grids[0][0] < found.grids[0][1]
+    np.testing.assert_array_equal(found.cells_a, found.cells_b)
+    assert found.images == ("the first sound", "the second sound")
+    assert "<svg" in found._page()
+
+
 def copies(path):
     """The middle of a photo, and copies of it with the place where a point of the photo lies in each."""
     with Image.open(path) as file:
