@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["comparison_figure", "comparison_page"]
 
 VIEWS = ("summary", "rates", "confusion", "disagreements")
-RATES_ON_PAGE, RATES_IN_SUMMARY, RATES_IN_FIGURE = 20, 6, 24
+# All classes, where they are so few; else so many of them.
+ALL_ON_PAGE, SOME_ON_PAGE, RATES_IN_SUMMARY, RATES_IN_FIGURE = 20, 12, 6, 24
 # Matrices of more classes are squares without words; on the page the commonest mix-ups stand instead.
 MOST_IN_MATRIX = 16
 MIX_UPS = 12
@@ -55,7 +56,8 @@ def comparison_page(found: Comparison) -> str:
     low = min(one.accuracy_interval[0] for one in found.networks)
     low = min(low, *(one.balanced_interval[0] for one in found.networks))
     reach = max((max(abs(end) for end in pair.interval) for pair in found.pairs_found), default=1.0)
-    rates = class_rates(found, RATES_ON_PAGE)
+    filled = sum(count > 0 for count in found.counts)
+    rates = class_rates(found, ALL_ON_PAGE if filled <= ALL_ON_PAGE else SOME_ON_PAGE)
     return page(
         "comparison.html",
         title=str(found),
@@ -169,7 +171,12 @@ def _draw_reliability(panel: Axes, found: Comparison) -> None:
     for i, one in enumerate(found.networks):
         there = one.reliability.counts > 0
         panel.plot(
-            one.reliability.confidences[there], one.reliability.shares[there], color=_colour(i), linewidth=1, zorder=2
+            one.reliability.confidences[there],
+            one.reliability.shares[there],
+            color=_colour(i),
+            linewidth=1,
+            alpha=0.45,
+            zorder=2,
         )
         panel.scatter(
             one.reliability.confidences[there],

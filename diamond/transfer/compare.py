@@ -41,7 +41,9 @@ from modelzoo import Network
 __all__ = ["compare"]
 
 THUMBNAIL_PX = 112
+# Below so many samples it is said that they are few.
 FEW = 30
+TURNS, ROUNDS = 5, 3
 
 
 def compare(
@@ -120,9 +122,10 @@ def compare(
     rows = _read_by_all(asked, nets, samples)
     asked = [_only(each, rows) for each in asked]
     read = samples.only(rows)
+    latencies = _latencies(nets) if latency else [None] * len(nets)
     compared = tuple(
-        _compared(net, word, answers, read, level=level, bins=bins, latency=latency)
-        for net, word, answers in zip(nets, words, asked, strict=True)
+        _compared(net, word, answers, read, level=level, bins=bins, seconds=seconds)
+        for net, word, answers, seconds in zip(nets, words, asked, latencies, strict=True)
     )
     right = np.stack([answers.answers == read.labels for answers in asked])
     disagreements, disagreeing = _disagreements(nets, asked, read, classes, right, examples)
@@ -200,7 +203,7 @@ def _only(answers: Answers, rows: np.ndarray) -> Answers:
 
 
 def _compared(
-    net: Network, name: str, answers: Answers, samples: Samples, *, level: float, bins: int, latency: bool
+    net: Network, name: str, answers: Answers, samples: Samples, *, level: float, bins: int, seconds: float | None
 ) -> Compared:
     counts = confusion(samples.labels, answers.answers, len(samples.classes))
     right = answers.answers == samples.labels
@@ -225,8 +228,14 @@ def _compared(
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         bytes=sum(int(np.prod(weight.shape)) * np.dtype(weight.dtype).itemsize for weight in weights.values()),
-        latency_s=latency_s(net, last) if latency else None,
+        latency_s=seconds,
     )
+
+
+def _latencies(nets: Sequence[Network]) -> list[float]:
+    """Measure the seconds of one sample: the networks in turns, so that a busy moment is not one network's alone."""
+    turns = [[latency_s(net, net.layers[net.output_layer], rounds=ROUNDS) for net in nets] for _ in range(TURNS)]
+    return [float(seconds) for seconds in np.median(turns, axis=0)]
 
 
 def _pairs(right: np.ndarray, level: float) -> tuple[Pair, ...]:
