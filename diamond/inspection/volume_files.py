@@ -7,9 +7,9 @@ A NIfTI file of one volume is a header of 348 bytes at fixed places, four more, 
 lines of text and the numbers. Both are written here, so that exporting needs no further package; the tests read them
 back with nibabel.
 
-Values ``(rows, columns, depth)`` are stored with columns running fastest, then rows, then depth. Patients stand upright
-in such viewers: y runs up in NIfTI and down in MetaImage, so each header says how the rows run, and a photo's maps appear
-as the photo does. Every cell is 1 mm wide: formats of medicine know no other unit.
+Values ``(rows, columns, depth)`` are stored with columns running fastest, then rows, then depth. Viewers show a slice as
+one looks at a patient from the feet, the left side to the right and the back below: columns run to the left side and rows
+to the back, so a photo's maps appear as the photo does. Every cell is 1 mm wide: formats of medicine know no other unit.
 
 NIfTI-1: Cox et al., "A (Sort of) New Image Data Format Standard: NIfTI-1" (Human Brain Mapping 2004), and its ``nifti1.h``.
 MetaImage: the documentation of ITK's MetaIO library.
@@ -69,8 +69,9 @@ def nifti_bytes(values: np.ndarray, *, name: str = "", upward: bool = False) -> 
     put(124, "2f", float(values.max(initial=0)), float(values.min(initial=0)))
     put(148, "80s", name.encode("ascii", "replace")[:79])
     put(254, "h", _ALIGNED)
-    put(280, "4f", 1, 0, 0, 0)
-    put(296, "4f", 0, 1 if upward else -1, 0, 0 if upward else rows - 1)
+    # NIfTI counts to the right and to the front, so both axes run backwards.
+    put(280, "4f", -1, 0, 0, 0)
+    put(296, "4f", 0, 1 if upward else -1, 0, 1 - rows if upward else 0)
     put(312, "4f", 0, 0, 1, 0)
     put(344, "4s", b"n+1\0")
     return bytes(header) + bytes(DATA_AT - HEADER_BYTES) + _stored(values)

@@ -49,6 +49,11 @@ class Axis:
         """Name and unit."""
         return f"{self.name}, {self.unit}" if self.unit else self.name
 
+    @property
+    def plural(self) -> str:
+        """Name of many cells."""
+        return f"{self.name[:-1]}ies" if self.name.endswith("cy") else f"{self.name}s"
+
     def word(self, index: int) -> str:
         """Give a cell in words: ``"channel 33"``, ``"1,450 Hz"``, ``"0.35 s"``."""
         place = self.places[index]
@@ -91,7 +96,7 @@ class Volume(Result):
     def size(self) -> str:
         """How many cells it has along each axis, in words."""
         pairs = zip(self.values.shape, self.axes, strict=True)
-        return " x ".join(f"{n:,} {axis.name}{'' if n == 1 or axis.unit else 's'}" for n, axis in pairs)
+        return " x ".join(f"{n:,} {axis.name if n == 1 else axis.plural}" for n, axis in pairs)
 
     @property
     def binary(self) -> np.ndarray:

@@ -130,6 +130,7 @@ def maps_page(found: ActivationMaps) -> str:
 def _draw_picture(panel: Axes, found: ActivationMaps) -> None:
     panel.set_anchor("N")
     panel.imshow(visible(found.picture), aspect="auto" if found.picture.shape[-1] == 1 else "equal")
+    panel.set_box_aspect(1 / _ratio(found))
     panel.set_title(_plain(found.image if len(found.image) <= 34 else f"{found.image[:33]}…"), fontsize=8)
     one = next((each for each in found.layers if each.edges_hz is not None), None)
     if one is None or one.edges_hz is None or one.edges_s is None:

@@ -48,7 +48,7 @@ def volume_figure(volume: Volume) -> Figure:
             BINARY[volume.slice(axis, at[axis], binary=True).astype(int)],
             coloured(volume.values.max(axis=axis), most),
         )
-        words = (where, f"{where}, {volume.threshold:.3g} or more", f"highest along {volume.axes[axis].name}s")
+        words = (where, f"{where}, {volume.threshold:.3g} or more", f"highest of all {volume.axes[axis].plural}")
         for row, (image, title) in enumerate(zip(images, words, strict=True)):
             _draw(panels[row, column], volume, axis, image, title, labelled=row == 2)
     shown = np.unique(np.linspace(0, volume.values.shape[2] - 1, min(MAPS, volume.values.shape[2])).round().astype(int))

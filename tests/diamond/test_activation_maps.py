@@ -263,6 +263,27 @@ def test_results_are_saved_by_suffix(tmp_path):
 
 
 @pytest.mark.slow
+def test_ten_thousand_pictures_need_the_memory_of_a_few():
+    import psutil
+
+    image = keras.Input((64, 64, 3), name="image")
+    x = layers.Conv2D(8, 8, strides=8, name="cells", activation="relu")(image)
+    net = dc.load(keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x))), input=(0, 1))
+    rng, process, seen = np.random.default_rng(0), psutil.Process(), []
+
+    def many():
+        for i in range(10_000):
+            if i in (500, 9_999):
+                seen.append(process.memory_info().rss)
+            yield rng.random((64, 64, 3), dtype=np.float32)
+
+    found = dc.activation_maps(net, np.zeros((64, 64, 3), np.float32), "cells", over=many(), progress=False)
+    assert found.count == 10_000
+    # All of them at once would be 492 MB.
+    assert seen[1] - seen[0] < 100e6
+
+
+@pytest.mark.slow
 def test_real_weights_have_dead_channels_only_where_a_relu_is(shared_data):
     net = dc.load("EfficientNetLite0")
     found = dc.activation_maps(

@@ -1,6 +1,6 @@
 """Volumes: literal numbers, the bytes of the files and what nibabel reads of them, and the page in a real browser."""
 
-import builtins
+import dataclasses
 import gzip
 import importlib.util
 import json
@@ -14,12 +14,14 @@ from keras import layers
 
 import diamond as dc
 from diamond.inspection.volume_files import nifti_bytes
+from diamond.show import volume as volume_page
 from diamond.show import volume_scene
 from modelzoo import GraphError
 from modelzoo.graph import UnknownLayerError
 from tests import tiny
 
 PICTURE = np.random.default_rng(0).random((8, 6, 3), dtype=np.float32)
+NASTY = "<script>document.title='broken'</script></script>\"'&"
 STACK = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
 
@@ -205,9 +207,9 @@ def test_nibabel_reads_what_was_written(tmp_path, suffix):
     found = dc.volume(STACK, threshold=20)
     read = nibabel.load(found.save(tmp_path / f"maps{suffix}"))
     assert np.asarray(read.dataobj).tolist() == STACK.transpose(1, 0, 2).tolist()
-    # The first row lies at the top: y runs up there.
-    assert read.affine.tolist() == [[1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
-    assert nibabel.aff2axcodes(read.affine) == ("R", "P", "S")
+    # Columns to the left side and rows to the back, which viewers show on the right and below.
+    assert read.affine.tolist() == [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    assert nibabel.aff2axcodes(read.affine) == ("L", "P", "S")
     mask = nibabel.load(found.save(tmp_path / f"mask{suffix}", binary=True))
     assert mask.get_data_dtype() == np.uint8
     assert np.asarray(mask.dataobj).sum() == 4
@@ -267,7 +269,7 @@ def test_without_plotly_a_page_has_slices_and_a_scene_says_what_to_install(monke
     page = found._page()
     assert "needs plotly" in page
     assert len(page) < 400_000
-    assert builtins.len(found._repr_html_()) > 0
+    assert found._repr_html_().startswith("<iframe")
 
 
 def test_a_scene_has_a_surface_above_one_below_and_a_slice():
@@ -287,42 +289,83 @@ def test_a_scene_has_a_surface_above_one_below_and_a_slice():
     assert same.plot() is not None
 
 
-def test_the_page_turns_slices_and_draws_three_dimensions_without_a_network(webgl, tmp_path):
-    pytest.importorskip("plotly")
-    import dataclasses
-
-    nasty = "<script>document.title='broken'</script></script>\"'&"
-    found = dataclasses.replace(dc.volume(ball(), threshold=2), name=nasty)
+def opened(webgl, tmp_path, found):
+    """Open a volume's page; give it, what it asked of the world, and what went wrong in it."""
     asked, wrong = [], []
     shown = webgl.new_context(viewport={"width": 390, "height": 900}, color_scheme="dark").new_page()
     shown.on("request", lambda request: asked.append(request.url))
     shown.on("pageerror", lambda error: wrong.append(str(error)))
     path = found.save(tmp_path / "ball.html")
     shown.goto(path.as_uri())
-    shown.wait_for_function("document.getElementById('scene').dataset.drawn === '3'", timeout=60_000)
-    assert wrong == []
-    assert [url for url in asked if not url.startswith(("data:", "blob:", "file:"))] == []
-    assert shown.title() != "broken"
-    assert shown.locator("#scene canvas").count() >= 1
-    assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+    return shown, asked, wrong
+
+
+def moved(shown, control, value):
+    """Move a slider, and tell the page."""
+    shown.evaluate(
+        "([id, value]) => { const s = document.getElementById(id); s.value = value;"
+        " s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); }",
+        [control, value],
+    )
+
+
+def pixel(shown, canvas, x, y):
+    """Give red, green and blue of one cell of a slice."""
+    script = "([id, x, y]) => Array.from(document.getElementById(id).getContext('2d').getImageData(x, y, 1, 1).data)"
+    return shown.evaluate(script, [canvas, x, y])[:3]
+
+
+def test_the_page_turns_slices_without_a_network(webgl, tmp_path, monkeypatch):
+    monkeypatch.setattr(volume_page, "has_plotly", lambda: False)
+    found = dataclasses.replace(dc.volume(ball(), threshold=2), name=NASTY)
+    shown, asked, wrong = opened(webgl, tmp_path, found)
     assert shown.inner_text("#word2") == "slice 3"
     assert shown.inner_text("#said") == f"2 ({100 * found.share:.1f} % reach it)"
-    shown.click("#plane2", position={"x": 4, "y": 4})
-    assert shown.inner_text("#word0") == "row 0"
-    assert shown.inner_text("#word1") == "column 0"
-    middle = "(id, x, y) => Array.from(document.getElementById(id).getContext('2d').getImageData(x, y, 1, 1).data)"
+    assert shown.title() != "broken"
+    # Row 4, column 3 of slice 3 is the middle of the ball, 4 of at most 5: between orange and white.
+    assert pixel(shown, "plane2", 3, 4) == [236, 180, 124]
+    assert pixel(shown, "plane2", 0, 0) == [14, 15, 18]
+    assert pixel(shown, "plane2", 7, 0) == [232, 242, 255]
     shown.check("#binary")
-    pixel = f"(() => ({middle})('plane2', 3, 4))()"
-    assert shown.evaluate(pixel) == [255, 214, 160, 255]
-    shown.evaluate(
-        "() => { const s = document.getElementById('threshold'); s.value = 1000; s.dispatchEvent(new Event('input')); }"
-    )
-    assert shown.evaluate(pixel) == [255, 214, 160, 255]
-    shown.evaluate(
-        "() => { const s = document.getElementById('at2'); s.value = 0; s.dispatchEvent(new Event('input')); }"
-    )
-    assert shown.evaluate(pixel) == [14, 15, 18, 255]
-    assert path.stat().st_size < 3_000_000
+    assert pixel(shown, "plane2", 3, 4) == [255, 214, 160]
+    assert pixel(shown, "plane2", 7, 0) == [14, 15, 18]
+    moved(shown, "threshold", 1000)
+    assert pixel(shown, "plane2", 3, 2) == [14, 15, 18]
+    moved(shown, "at2", 0)
+    assert shown.inner_text("#word2") == "slice 0"
+    shown.click("#plane2", position={"x": 4, "y": 4})
+    assert (shown.inner_text("#word0"), shown.inner_text("#word1")) == ("row 0", "column 0")
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+    assert "needs plotly" in shown.inner_text("article")
+    assert wrong == []
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+
+
+@pytest.mark.slow
+def test_the_page_draws_three_dimensions_without_a_network(webgl, tmp_path):
+    pytest.importorskip("plotly")
+    shown, asked, wrong = opened(webgl, tmp_path, dataclasses.replace(dc.volume(ball(), threshold=2), name=NASTY))
+    shown.wait_for_function("document.getElementById('scene').dataset.drawn === '3'", timeout=60_000)
+    moved(shown, "threshold", 900)
+    moved(shown, "at2", 5)
+    bounds = shown.evaluate("document.getElementById('scene').data.map(trace => [trace.isomin, trace.isomax])")
+    # From -5 to 4: nine tenths of the way lie at 3.1.
+    assert np.array(bounds) == pytest.approx(np.array([[3.1, 5], [-5, -3.1], [-5, 5]]), abs=1e-3)
+    assert shown.evaluate("document.getElementById('scene').data[2].slices.x.locations") == [5]
+    assert shown.locator("#scene canvas").count() >= 1
+    assert wrong == []
+    assert [url for url in asked if not url.startswith(("data:", "blob:", "file:"))] == []
+    assert (tmp_path / "ball.html").stat().st_size < 3_000_000
+
+
+@pytest.mark.slow
+def test_three_dimensions_are_drawn_in_a_notebooks_sandboxed_frame(webgl):
+    pytest.importorskip("plotly")
+    shown = webgl.new_page(viewport={"width": 900, "height": 950})
+    shown.set_content(dc.volume(np.maximum(ball(), 0), threshold=2)._repr_html_())
+    [frame] = shown.frames[1:]
+    frame.wait_for_function("document.getElementById('scene').dataset.drawn === '2'", timeout=60_000)
+    assert frame.evaluate("window.origin") == "null"
 
 
 def test_frequencies_run_upward(tmp_path):
@@ -335,6 +378,6 @@ def test_frequencies_run_upward(tmp_path):
     assert found.axes[0].word(0).endswith(" Hz")
     assert found.axes[1].word(0).endswith(" s")
     content = found.save(tmp_path / "sound.nii").read_bytes()
-    assert struct.unpack_from("<4f", content, 296) == (0.0, 1.0, 0.0, 0.0)
+    assert struct.unpack_from("<4f", content, 296) == (0.0, 1.0, 0.0, 1.0 - found.values.shape[0])
     data = found._page().split('id="data">')[1].split("</script>")[0]
     assert json.loads(data)["upward"] is True
