@@ -41,7 +41,7 @@ def saliency_page(found: SaliencyMap) -> str:
         coloured={method: [_coloured(found, method, i) for i in range(shown)] for method in found.methods},
         doubted=DOUBTED,
         signed=any(method in SIGNED for method in found.methods),
-        side=250 if len(found.methods) > 1 else 380,
+        side=222 if len(found.methods) > 1 else 380,
     )
 
 
@@ -97,6 +97,10 @@ def randomisation_figure(found: Randomisation) -> Figure:
     panel.spines[["top", "right"]].set_visible(False)
     # Beside the lines: with eight of them there is no room among them.
     panel.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    if any(method in DOUBTED for method in found.methods):
+        figure.supxlabel(
+            "dashed: rules that failed such a test elsewhere (Adebayo et al. 2018; Nie et al. 2018)", fontsize=7
+        )
     figure.suptitle(_plain(str(found)), fontsize=9, x=0.01, ha="left")
     return figure
 
@@ -106,8 +110,9 @@ def _coloured(found: SaliencyMap, method: str, i: int) -> np.ndarray:
     most = float(np.abs(values).max() if method == "grad_cam" else np.quantile(np.abs(values), FULL_FROM))
     upright = values[::-1] if found.pictures.shape[-1] == 1 else values
     layer = overlay(np.clip(upright, -most, most) if most > 0 else upright)
-    layer[..., 3] = np.rint(layer[..., 3] / LEVEL) * LEVEL
-    layer[layer[..., 3] == 0] = 0
+    if method != "grad_cam":
+        layer[..., 3] = np.rint(layer[..., 3] / LEVEL) * LEVEL
+        layer[layer[..., 3] == 0] = 0
     return layer
 
 

@@ -257,7 +257,7 @@ def test_maps_are_a_table_a_figure_a_page_and_arrays(tmp_path):
     assert "linear_tail" in repr(found)
     check = dc.saliency(net, pictures[:2]).randomisation(net, depths=1)
     for suffix in (".html", ".png", ".csv", ".npz"):
-        assert check.save(tmp_path / f"check{suffix}").stat().st_size > 100
+        assert check.save(tmp_path / f"check{suffix}").stat().st_size > 50
     assert "srcdoc" in found._repr_html_()
 
 
