@@ -194,16 +194,23 @@ def _draw_reliability(panel: Axes, found: Comparison) -> None:
 
 
 def _draw_work(panel: Axes, found: Comparison) -> None:
+    works = [one.multiply_adds / 1e6 for one in found.networks]
+    n = len(works)
+    ticks: list[float] = []
+    for work in sorted(works):
+        # Numbers that would be written over each other are written once.
+        if not ticks or work > 1.4 * ticks[-1]:
+            ticks.append(work)
     for i, one in enumerate(found.networks):
-        low, high = one.accuracy_interval
-        work = one.multiply_adds / 1e6
-        panel.plot([work, work], [low, high], color=_colour(i), linewidth=2, solid_capstyle="butt")
+        # Networks of the same work stand beside each other.
+        same = [k for k in range(n) if abs(works[k] / works[i] - 1) < 0.03]
+        work = works[i] * 1.06 ** (same.index(i) - (len(same) - 1) / 2)
+        panel.plot([work, work], one.accuracy_interval, color=_colour(i), linewidth=2, solid_capstyle="butt")
         panel.plot(work, one.accuracy, "o", color=_colour(i), markersize=6)
     panel.set_xscale("log")
-    works = [one.multiply_adds / 1e6 for one in found.networks]
     panel.set_xlim(min(works) / 2, max(works) * 2)
-    panel.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    panel.xaxis.set_minor_formatter(lambda value, _: "")
+    panel.set_xticks(ticks, [f"{work:,.0f}" if work >= 10 else f"{work:.2g}" for work in ticks])
+    panel.minorticks_off()
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     panel.set_xlabel("million multiply-adds", fontsize=9)
     panel.set_title("accuracy against work", fontsize=9, loc="left")
