@@ -79,7 +79,7 @@ def activation_maps(
     progress
         Whether to show a progress bar, from 64 pictures on.
     given
-        Values of the network's other inputs by address, where it has several: one row, or one for each of `over`.
+        Values of the network's other inputs by address, where it has several: one row each, for all pictures.
     store
         Where to look first for spritemaps.
 

@@ -242,7 +242,7 @@ class ActivationMaps(Result):
         )
         sparse = np.average([f.sparsity for f in self.layers], weights=[len(f.highest) for f in self.layers])
         n = sum(len(found.channels) for found in self.layers)
-        return f"{self}: {n} maps, {sparse:.0%} of the values are 0{told}"
+        return f"{self}: {n} {'map' if n == 1 else 'maps'}, {sparse:.0%} of the values are 0{told}"
 
     def _page(self) -> str:
         from diamond.show.activation_maps import maps_page

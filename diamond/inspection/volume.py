@@ -59,8 +59,8 @@ def volume(
     Parameters
     ----------
     source
-        A network; what `diamond.activation_maps` or `diamond.order_maps` gave; or any array ``(rows, columns, depth)``,
-        such as gradients of weights.
+        A network; what `diamond.activation_maps` or `diamond.order_maps` gave; or any array ``(rows, columns, depth)``:
+        the gradients of one filter, ``dc.weight_gradients(...).gradients[0, 3]``.
     image
         Of a network: the picture, as `diamond.activation_maps` takes it; weights need none.
     layer

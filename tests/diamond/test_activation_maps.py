@@ -57,7 +57,7 @@ def test_maps_are_what_the_layer_answers():
     assert found.to_dataframe().to_dict("records") == [
         {"layer": "sum", "channel": 0, "highest": 2.0, "mean": 1.0, "sparsity": 0.5}
     ]
-    assert repr(found) == "one_filter: the maps of sum for picture 0: 1 maps, 50% of the values are 0"
+    assert repr(found) == "one_filter: the maps of sum for picture 0: 1 map, 50% of the values are 0"
 
 
 def test_maps_over_the_photo_have_its_size():
@@ -144,6 +144,18 @@ def test_layers_without_height_and_width_have_one_row():
     assert found.layers[0].maps.shape == (1, 62, 4)
     assert found.plot() is not None
     assert "1 x 62" in found._page()
+
+
+def test_a_network_of_two_inputs_is_told_the_other():
+    photo, age = keras.Input((4, 4, 3), name="photo"), keras.Input((1,), name="age")
+    x = layers.GlobalMaxPooling2D(name="most")(layers.Conv2D(1, 1, name="sum", activation="relu")(photo))
+    model = keras.Model([photo, age], layers.Concatenate(name="both")([x, age]))
+    net = dc.load(tiny.constant(model, {"sum/kernel": 1.0, "sum/bias": 0.0}), input=(0, 1))
+    [one] = dc.activation_maps(net, half_white(), "both", over=[half_white()] * 3, given={"age": [[7.0]]}).layers
+    assert one.maps.tolist() == [[[3.0, 7.0]]]
+    assert one.fired.tolist() == [3, 3]
+    with pytest.raises(GraphError, match="has 2 inputs"):
+        dc.activation_maps(net, half_white(), "both")
 
 
 def test_three_axes_of_space_are_refused_by_name():
