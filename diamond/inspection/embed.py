@@ -109,7 +109,7 @@ def embed(
     layout = spread(found.codes, components=components, perplexity=perplexity, seed=seed)
     n = len(found.codes)
     shape = grid_shape(n)
-    cells = to_grid(layout.positions, shape)
+    cells = to_grid(layout.positions, shape, exact=n <= MOST_EXACT)
     notes = list(layout.notes)
     if n > MOST_EXACT:
         notes.append(

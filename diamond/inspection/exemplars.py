@@ -75,8 +75,8 @@ def exemplars(
         them, of ``(pictures, labels)`` too, as a ``tf.data.Dataset`` gives; sounds for a sound network. Read once, a
         batch at a time.
     layer
-        A layer or its address; ``"conv:linear"`` before the layer's own activation. One without height and width has one
-        value a picture.
+        A layer or its address; ``"conv:linear"`` before the layer's own activation. A vector has one value a picture;
+        of a layer with one or three axes of places they are counted through, as rows.
     channels
         Which of its channels; all by default.
     directions
@@ -199,10 +199,10 @@ def _pair(
 
 
 def _answers(net: Network, place: Layer, part: Batch) -> np.ndarray:
-    """Give ``(batch, cells high, cells wide, channel)``; one cell where the layer has no height and width."""
+    """Give ``(batch, cells high, cells wide, channel)``; of a layer without height and width all places in one column."""
     found = contributions(net, part.pictures, place, positive=None, given=part.given)
     grid = np.concatenate([each.activations for each in found])
-    return grid.reshape(len(grid), 1, 1, -1) if grid.ndim != 4 else upright(net, grid)
+    return grid.reshape(len(grid), -1, 1, grid.shape[-1]) if grid.ndim != 4 else upright(net, grid)
 
 
 def _shown_of(pictures: np.ndarray) -> Any:

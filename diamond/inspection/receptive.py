@@ -48,12 +48,15 @@ class Sight:
         For height and width, what index 0 sees and how far the next one is; None where a cell sees all.
     flipped
         Whether pictures are shown upside down, as spectrograms are, whose first row is the lowest frequency.
+    placed
+        Whether cells lie on the picture at all; those of a layer with one or three axes of places do not.
     """
 
     size: tuple[int, int]
     grid: tuple[int, int]
     axes: tuple[AxisView, ...] | None
     flipped: bool = False
+    placed: bool = True
 
     def window(self, cell: tuple[int, int]) -> Rectangle:
         """Give the receptive field of a cell within the picture as it is shown: top, left, bottom, right, in pixels."""
@@ -67,6 +70,8 @@ class Sight:
 
     def mark(self, cell: tuple[int, int]) -> tuple[float, float]:
         """Say where in the crop the middle of the cell's sight lies, down and across, from 0 to 1."""
+        if not self.placed:
+            return 0.5, 0.5
         places = []
         for axis, index in enumerate(cell):
             first, end = self._crop(axis, index)
@@ -133,7 +138,8 @@ def sight_of(net: Network, layer: str | Layer, *, size: tuple[int, int], grid: t
     axes = None if view is None or view.sees_all or len(view.axes) != 2 else view.axes
     if axes is not None and net.input.audio is not None and net.input.audio.time_first:
         axes = axes[::-1]
-    return Sight(size, grid, axes, flipped=net.input.audio is not None)
+    placed = len(node.shape) in (2, 4)
+    return Sight(size, grid, axes if placed else None, flipped=net.input.audio is not None, placed=placed)
 
 
 def _shapes_at(net: Network, size: tuple[int, int]) -> Mapping[int, Shape]:

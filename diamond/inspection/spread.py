@@ -15,6 +15,7 @@ needs.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = ["Layout", "spread", "trust"]
 
 # Fewer pictures than this have too few neighbours for a perplexity of 1.
 FEWEST_FOR_TSNE = 5
+FEW_FOR_THREADS = 5000
 # Pictures that trustworthiness is measured on at most: it needs all distances.
 MOST_MEASURED = 3000
 
@@ -103,12 +105,15 @@ def spread(codes: np.ndarray, *, components: int = 50, perplexity: float = 30.0,
             f"Perplexity {used:.3g} in place of {perplexity:g}: {n} pictures have no more neighbours than that."
         )
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     # Begun from the components, so that the large shape is theirs and the seed matters little.
     begin = plane / (plane[:, 0].std() or 1.0) * 1e-4
     # Codes along a line would never leave it.
     begin += np.random.default_rng(seed).normal(0, 1e-6, begin.shape)
-    positions = TSNE(2, perplexity=used, init=begin, random_state=seed).fit_transform(reduced)
+    # A thousand rounds of threads that wait for each other take longer, on a busy machine by far, than one that works.
+    with threadpool_limits(1) if n <= FEW_FOR_THREADS else nullcontext():
+        positions = TSNE(2, perplexity=used, init=begin, random_state=seed).fit_transform(reduced)
     return Layout(positions.astype(np.float32), plane.astype(np.float32), reduced, explained, used, tuple(notes))
 
 

@@ -98,7 +98,7 @@ def embedding_figure(found: Embedding) -> Figure:
         figure.legend(
             handles=handles, loc="outside lower center", ncols=min(10, len(handles)), fontsize=8, frameon=False
         )
-    some = f" (every {math.ceil(len(found.images) / IN_FIGURE)}th shown)" if len(shown) < len(found.images) else ""
+    some = f" ({len(shown):,} of {len(found.images):,} shown)" if len(shown) < len(found.images) else ""
     figure.suptitle(f"{found}{some}".replace("$", r"\$"), fontsize=10)
     return figure
 

@@ -274,6 +274,22 @@ def test_the_table_and_the_files(tmp_path):
     assert "iframe" in found._repr_html_()
 
 
+def test_of_many_pictures_some_are_shown_and_the_grid_is_filled_by_halving(monkeypatch):
+    from diamond.inspection import embed
+    from diamond.show import embedding
+
+    monkeypatch.setattr(embedding, "ON_PAGE", 10)
+    monkeypatch.setattr(embedding, "IN_FIGURE", 10)
+    monkeypatch.setattr(embed, "MOST_EXACT", 20)
+    found = dc.embed(colours(), coloured(8)[0], "cells")
+    assert found.notes[-1] == "The grid of 24 pictures was filled by halving; the best assignment is found up to 20."
+    assert len({tuple(cell) for cell in found.cells.tolist()}) == 24
+    page = found._page()
+    assert page.count('<button type="button" title=') == 8
+    assert "8 of them are shown, evenly taken; the table has all." in page
+    assert found.plot().get_suptitle().endswith("(8 of 24 shown)")
+
+
 def test_names_on_the_page_are_escaped():
     import dataclasses
 

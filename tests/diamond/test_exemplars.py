@@ -212,6 +212,7 @@ def test_names_on_the_page_are_escaped():
     assert "<script" not in document
 
 
+@pytest.mark.slow
 def test_real_photos(shared_data):
     found = dc.exemplars(dc.load("EfficientNetLite0"), shared_data / "flowers5" / "val", "block9_add", [33], top=4)
     assert found.values.shape == (1, 4)

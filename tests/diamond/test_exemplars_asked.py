@@ -163,6 +163,28 @@ def test_at_an_edge_the_window_is_what_lies_in_the_picture_and_the_crop_moves_in
     assert after >= right
 
 
+def test_layers_with_one_and_with_three_axes_of_places():
+    image = keras.Input((8, 12, 3), name="image")
+    line = layers.Conv1D(2, 2, strides=2, use_bias=False, name="line")(layers.Reshape((96, 3))(image))
+    block = layers.Conv3D(2, 1, use_bias=False, name="block")(layers.Reshape((2, 4, 12, 3))(image))
+    together = layers.Concatenate()([layers.GlobalAveragePooling1D()(line), layers.GlobalAveragePooling3D()(block)])
+    model = keras.Model(image, layers.Dense(2, name="logits")(together))
+    kernel = np.zeros((3, 2), np.float32)
+    kernel[0, 0], kernel[1, 1] = 1, 1
+    values = {"line/kernel": np.stack([kernel, 0 * kernel]), "block/kernel": kernel[None, None, None]}
+    net = dc.load(constant(model, values), input=(0, 1))
+    # Red lies at rows 2 and 3, columns 2 i and 2 i + 1 of picture i; green at rows 6 and 7, columns 4 and 5.
+    found = dc.exemplars(net, pictures(), "line", top=2)
+    np.testing.assert_allclose(found.values, [[0.4, 0.3], [0.5, 0.4]], rtol=1e-5)
+    assert found.places[:, 0].tolist() == [[(2 * 12 + 8) // 2, 0], [(6 * 12 + 4) // 2, 0]]
+    assert found.marks[0, 0].tolist() == [0.5, 0.5]
+    found = dc.exemplars(net, pictures(), "block", top=2)
+    np.testing.assert_allclose(found.values, [[0.4, 0.3], [0.5, 0.4]], rtol=1e-5)
+    assert found.places[:, 0].tolist() == [[2 * 12 + 8, 0], [6 * 12 + 4, 0]]
+    found._page()
+    np.testing.assert_allclose(dc.embed(net, pictures(), "block").codes[4], [0.4 / 24, 0.1 / 24], rtol=1e-4)
+
+
 class KilledError(Exception):
     pass
 
