@@ -28,6 +28,7 @@ from diamond.attribution.streams import Batch
 from diamond.features.renderer import random_stream
 from diamond.show.result import Result
 from modelzoo import Network
+from modelzoo.graph import LINEAR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +164,7 @@ def randomise(found: SaliencyMap, net: Network, *, depths: int = 4, seed: int = 
     return Randomisation(
         network=net.name,
         methods=found.methods,
-        layers=tuple(nodes[count - 1].address for count in counts),
+        layers=tuple(nodes[count - 1].address.removesuffix(LINEAR) for count in counts),
         shares=np.array(counts) / len(nodes),
         likeness=likeness,
     )

@@ -53,7 +53,7 @@ def saliency_figure(found: SaliencyMap) -> Figure:
     notes = [line for note in found.notes for line in textwrap.wrap(note, 34 * columns)]
     foot = 0.14 * len(notes) + 0.1
     high, wide = found.pictures.shape[1:3]
-    figure = Figure(figsize=(2.45 * columns, (2.45 * high / wide + 0.4) * rows + foot), layout="constrained")
+    figure = Figure(figsize=(2.45 * columns, (2.45 * high / wide + 0.45) * rows + 0.1 + foot), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     for panel in panels.ravel():
         panel.axis("off")
