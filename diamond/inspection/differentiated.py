@@ -135,7 +135,7 @@ class WeightGradients(Result):
     def sentence(self) -> str:
         """What was found, in words."""
         n = len(self.images)
-        said = f"Over {n:,} {'picture' if n == 1 else 'pictures'}, the gradient of {self.labels[0]}"
+        said = f"Over {n:,} {self._noun if n == 1 else self._nouns}, the gradient of {self.labels[0]}"
         if len(self.labels) > 1:
             cosines = [
                 f"{self.alike[0, k]:.2f} with that of {self.labels[k]} ({self.roles[k]})"
@@ -145,10 +145,18 @@ class WeightGradients(Result):
         else:
             said = f"{said}, the only class."
         if n < 2:
-            return f"{said} One picture says nothing of how much pictures agree."
+            return f"{said} One {self._noun} says nothing of how much they agree."
         shared, varied = self._squares(self.gradients)[0].sum(), self._squares(self.deviations)[0].sum()
         share = shared / max(shared + varied, 1e-300)
-        return f"{said} The pictures share {share:.0%} of their gradients ({1 / n:.0%} if they had nothing in common)."
+        return f"{said} The {self._nouns} share {share:.0%} of their gradients ({1 / n:.0%} if they had nothing in common)."
+
+    @property
+    def _noun(self) -> str:
+        return "patch of sound" if self.is_sound else "picture"
+
+    @property
+    def _nouns(self) -> str:
+        return "patches of sound" if self.is_sound else "pictures"
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a class and filter: class, role, channel, norm, agreement, and the mean deviation of a weight."""

@@ -60,7 +60,7 @@ class Filters(Result):
     layer_smoothness
         ``(all filters,)`` the same of the whole layer, in the network's order.
     noise_band
-        Up to so far from 0 a score cannot be told from that of noise.
+        Up to so far from 0 a score cannot be told from that of noise; NaN where none can, of a slice of 3 x 3 alone.
     colours
         Whether the filters look at the picture's colours.
     sort, scale
@@ -153,8 +153,11 @@ class Filters(Result):
             of = "one channel each"
         begin = f"{n} filters of {size}, {of}"
         known = self.layer_smoothness[np.isfinite(self.layer_smoothness)]
-        if not len(known) or not np.isfinite(self.noise_band):
+        if not len(known):
             return f"{begin}; without neighbouring weights nothing is smooth or rough."
+        if not np.isfinite(self.noise_band):
+            few = "each has too few weights to be told from noise"
+            return f"{begin}; smoothness {np.median(known):.2f} in the middle, {few}."
         noisy = int((np.abs(known) < self.noise_band).sum())
         rest = "all stand out from noise" if not noisy else f"{noisy} cannot be told from noise by their smoothness"
         band = f"\N{PLUS-MINUS SIGN}{self.noise_band:.2f}"

@@ -120,6 +120,8 @@ def filters(
         values = np.einsum("f...i,cfi->f...c", values, colours[:, inputs])
         inputs = np.broadcast_to(np.arange(len(colours)), (len(values), len(colours)))
     source, sprites = (None, None) if colours is not None else _source(net, kernels, store)
+    if source is not None and sprites is None:
+        notes += _hint(net, kernels.node, store)
     if kernels.kind == "separable convolution":
         notes.append("The products of its two kernels, which is what it computes with.")
     return _result(
@@ -194,7 +196,8 @@ def _result(
     notes: list[str],
     names: np.ndarray | None = None,
 ) -> Filters:
-    norms = np.sqrt((values.astype(np.float64) ** 2).reshape(len(values), -1).sum(axis=1))
+    flat = values.reshape(len(values), -1)
+    norms = np.sqrt(np.einsum("ij,ij->i", flat, flat, dtype=np.float64))
     scores = smoothness(values)
     if sort != "order":
         keys = norms if sort == "norm" else np.nan_to_num(scores, nan=-np.inf)
@@ -239,6 +242,15 @@ def _source(net: Network, kernels: Kernels, store: Store | str | Path | None) ->
         if sprites is not None:
             return each, sprites
     return kernels.source, None
+
+
+def _hint(net: Network, node: Node, store: Store | str | Path | None) -> list[str]:
+    """Name the nearest earlier landmark that has sprites, whose channels the filters can be shown by."""
+    before = {each.address for each in net.graph.ancestors([node])}
+    for name in reversed([name for name in net.landmarks if name in before]):
+        if name != node.address and find(net.fingerprint(name), store=store) is not None:
+            return [f"{name} before it has sprites: reads={name!r} shows the weights from its channels."]
+    return []
 
 
 def _answer(net: Network, node: Node, norm: tuple[Node, np.ndarray] | None) -> str:

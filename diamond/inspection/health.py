@@ -35,6 +35,8 @@ __all__ = ["Health", "health"]
 HARDLY = 0.01
 ALIKE = 0.95
 MOST_TWINS = 12
+# From fewer samples channels go together by chance.
+FEW_SAMPLES = 50
 # Fewer neighbours than this in a whole layer do not tell noise from filters.
 FEW_PAIRS = 400
 # Layers with fewer channels use few directions anyhow.
@@ -233,6 +235,8 @@ def _related(each: LayerVitals) -> tuple[float, np.ndarray | None, tuple[tuple[i
     singular = np.sqrt(np.maximum(np.linalg.eigvalsh(each.scatter), 0))
     shares = singular[singular > 0] / max(float(singular.sum()), 1e-300)
     rank = float(np.exp(-np.sum(shares * np.log(shares)))) if len(shares) else 0.0
+    if each.samples < FEW_SAMPLES:
+        return rank, None, ()
     correlations = each.scatter[np.ix_(varying, varying)] / np.outer(spread[varying], spread[varying])
     close = np.triu(np.abs(correlations) >= ALIKE, 1)
     pairs_found = np.argwhere(close)

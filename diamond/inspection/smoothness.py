@@ -19,6 +19,10 @@ import numpy as np
 
 __all__ = ["noise_band", "pairs", "smoothness"]
 
+MOST_VALUES = 4_000_000
+# Of fewer neighbours noise scatters over more than half of all scores.
+FEWEST_PAIRS = 16
+
 
 def smoothness(values: np.ndarray) -> np.ndarray:
     """Score filters: the sum of ``2 a b`` over all neighbours a and b, over the sum of ``a^2 + b^2``.
@@ -33,6 +37,13 @@ def smoothness(values: np.ndarray) -> np.ndarray:
     float64 array
         ``(filter,)`` from -1 to 1; NaN for filters without neighbours (1 x 1), or of zeros.
     """
+    # Some filters at a time: a dense layer on a map has a hundred million weights.
+    at_once = max(1, MOST_VALUES // max(1, values[:1].size))
+    parts = [_scores(values[begin : begin + at_once]) for begin in range(0, len(values), at_once)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _scores(values: np.ndarray) -> np.ndarray:
     n = len(values)
     together, alone = np.zeros(n), np.zeros(n)
     for axis in range(1, values.ndim - 1):
@@ -51,6 +62,9 @@ def pairs(places: tuple[int, ...], inputs: int) -> int:
 
 
 def noise_band(places: tuple[int, ...], inputs: int) -> float:
-    """Give how far from 0 the score of noise comes, 19 times of 20: two standard deviations; NaN without neighbours."""
+    """Give how far from 0 the score of noise comes, 19 times of 20: two standard deviations.
+
+    NaN for filters of so few neighbours, as one slice of 3 x 3, that noise comes nearly anywhere.
+    """
     n = pairs(places, inputs)
-    return 2 / float(np.sqrt(n)) if n else float("nan")
+    return 2 / float(np.sqrt(n)) if n >= FEWEST_PAIRS else float("nan")

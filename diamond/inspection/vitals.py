@@ -34,6 +34,8 @@ __all__ = ["LayerVitals", "Vitals", "caps_of", "vitals"]
 SIDE = 8
 # What is kept of how channels go together, of all layers; of the largest nothing, where it would be more.
 MOST_BYTES = 400_000_000
+# Of wider layers the rank alone would take longer than the pictures.
+MOST_CHANNELS = 2048
 # A sigmoid reaches its ends nowhere: within a hundredth of its range it has next to no gradient.
 NEAR = 0.01
 _ENDS = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -196,7 +198,7 @@ def _related(nodes: Sequence[Node]) -> set[int]:
     found, used = set(), 0
     for node in sorted(nodes, key=lambda node: int(node.shape[-1] or 0)):
         used += 8 * int(node.shape[-1] or 0) ** 2
-        if used > MOST_BYTES:
+        if used > MOST_BYTES or int(node.shape[-1] or 0) > MOST_CHANNELS:
             break
         found.add(node.index)
     return found
@@ -232,7 +234,8 @@ def _measured(values: Any, caps: tuple[float | None, float | None], compared: bo
         "squares": tf.reduce_sum(tf.square(flat - mean), axis=0),
     }
     if compared:
-        rows = tf.reshape(_thinned(values), [-1, channels])
+        # In float64: the roots of rounding errors, one a channel, would add up to a rank of their own.
+        rows = tf.cast(tf.reshape(_thinned(values), [-1, channels]), tf.float64)
         middle = tf.reduce_mean(rows, axis=0)
         measured |= {
             "samples": tf.shape(rows)[0],

@@ -114,7 +114,8 @@ def weight_gradients(
             f"{kernels.node.address!r} is a separable convolution: its filters are products of two kernels, and neither "
             "has a gradient that is the filters'; load it as a depthwise and a plain convolution to ask about each"
         )
-    chosen = _chosen(channels, len(kernels.values), kernels.node.address)
+    name = kernels.node.address.removesuffix(":linear")
+    chosen = _chosen(channels, len(kernels.values), name)
     if isinstance(images, Iterator):
         images = list(images)
     reading: dict[str, Any] = {"given": given, "batch": batch, "progress": progress}
@@ -123,7 +124,7 @@ def weight_gradients(
     if needed > MOST_BYTES:
         fit = max(1, len(chosen) * MOST_BYTES // needed)
         raise ValueError(
-            f"gradients of {len(chosen):,} filters of {kernels.node.address!r} for {len(classes)} classes take "
+            f"gradients of {len(chosen):,} filters of {name!r} for {len(classes)} classes take "
             f"{needed / 1e9:.1f} GB, more than {MOST_BYTES / 1e9:.1f}; ask for some, as channels=range({fit})"
         )
     merged, norms, names, hits, skipped = _merged(net, images, kernels, chosen, classes, reading)
@@ -131,12 +132,12 @@ def weight_gradients(
     notes = []
     if hits < len(names) / 2:
         label = net.class_label(classes[0])
-        notes.append(f"Only {hits} of {len(names)} pictures are answered with {label}: are they of it?")
+        notes.append(f"Only {hits} of {len(names)} are answered with {label}: are they of it?")
     colours = colours_read(net, kernels.source)
     source = None if colours is not None else kernels.source.address
     return WeightGradients(
         network=net.name,
-        layer=kernels.node.address.removesuffix(":linear"),
+        layer=name,
         kind=kernels.kind,
         classes=np.array(classes),
         labels=class_labels(net, classes),
@@ -153,7 +154,7 @@ def weight_gradients(
         is_sound=net.input.audio is not None,
         skipped=skipped,
         notes=tuple(notes),
-        sprites=find(net.fingerprint(kernels.node.address.removesuffix(":linear")), store=store),
+        sprites=find(net.fingerprint(name), store=store),
     )
 
 
@@ -204,11 +205,9 @@ def _merged(
     entry = picture_input(net, reading["given"])
     calls = [node for node in net.graph if node.operation is kernels.node.operation and node.part != "activation"]
     calls = [node for node in calls if node in net.graph.ancestors([net.logits_node])]
+    address, k = kernels.node.address.removesuffix(":linear"), len(classes)
     if not calls:
-        raise GraphError(
-            f"no gradient reaches {kernels.node.address!r} from the class score: it is not on the way there"
-        )
-    address, k = kernels.node.address, len(classes)
+        raise GraphError(f"no gradient reaches {address!r} from the class score: it is not on the way there")
     slopes_of = net.compiled(("slopes", str(k), entry.address, address), lambda: _slopes(net, entry, calls, k))
     kernel_of = net.compiled(
         ("kernel gradients", str(k), address), lambda: _kernel_gradients(calls, kernels.variable, k)

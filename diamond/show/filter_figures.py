@@ -23,7 +23,7 @@ BINS = 32
 def tile_figure(found: Filters) -> Figure:
     """Draw the first filters as tiles, and beside them how smooth all filters of the layer are."""
     shown = min(len(found.weights), MOST_TILES)
-    has_scores = bool(np.isfinite(found.layer_smoothness).any() and np.isfinite(found.noise_band))
+    has_scores = bool(np.isfinite(found.layer_smoothness).any())
     columns = max(1, int(np.ceil(np.sqrt(shown * 1.6))))
     rows = -(-shown // columns)
     figure = Figure(
@@ -78,12 +78,18 @@ def smoothness_panel(panel: Any, found: Filters) -> None:
     """Draw how many filters are how smooth; grey where they cannot be told from noise."""
     scores = found.layer_smoothness[np.isfinite(found.layer_smoothness)]
     panel.hist(scores, bins=np.linspace(-1, 1, BINS + 1).tolist(), color=np.array(FOR) / 255)
-    panel.axvspan(-min(found.noise_band, 1), min(found.noise_band, 1), color="0.5", alpha=0.22, linewidth=0)
+    if np.isfinite(found.noise_band):
+        panel.axvspan(-found.noise_band, found.noise_band, color="0.5", alpha=0.22, linewidth=0)
     panel.axvline(float(np.median(scores)), color="0.25", linewidth=1, linestyle="--")
-    panel.set(xlim=(-1, 1), xlabel="smoothness (dashed: the median; grey: as noise)", ylabel="filters")
+    panel.set(
+        xlim=(-1, 1),
+        xlabel="smoothness" + (" (grey: as noise)" if np.isfinite(found.noise_band) else ""),
+        ylabel="filters",
+    )
     panel.xaxis.label.set_fontsize(8)
     panel.yaxis.label.set_fontsize(8)
     panel.tick_params(labelsize=7.5)
+    panel.yaxis.get_major_locator().set_params(integer=True)
     panel.spines[["top", "right"]].set_visible(False)
 
 

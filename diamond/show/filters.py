@@ -50,7 +50,7 @@ def filter_page(found: Filters) -> str:
         read=read,
         read_at=read_at,
         bars=bars(found.layer_smoothness),
-        band=min(found.noise_band, 1.0) if np.isfinite(found.noise_band) else None,
+        band=found.noise_band if np.isfinite(found.noise_band) else None,
     )
 
 

@@ -83,8 +83,9 @@ def gradient_figure(found: WeightGradients) -> Figure:
                 0, -0.05, words, transform=panels[row, 1 + 2 * k].transAxes, va="top", fontsize=6.5, color="0.35"
             )
     figure.suptitle(
-        f"{found.network} {found.layer}: what would raise each class, over {len(found.images)} pictures; "
-        "grey is zero".replace("$", r"\$"),
+        f"{found.network} {found.layer}: what would raise each class, over {len(found.images)}; grey is zero".replace(
+            "$", r"\$"
+        ),
         fontsize=8.5,
     )
     return figure

@@ -92,6 +92,7 @@ def test_smoothness_is_1_for_one_level_0_for_alone_and_minus_1_for_a_chessboard(
 def test_noise_is_told_as_noise_19_times_of_20():
     noise = np.random.default_rng(0).normal(size=(2000, 3, 3, 16))
     assert noise_band((3, 3), 16) == pytest.approx(2 / np.sqrt(12 * 16))
+    assert np.isnan(noise_band((3, 3), 1))
     assert np.mean(np.abs(smoothness(noise)) < noise_band((3, 3), 16)) == pytest.approx(0.95, abs=0.02)
 
 
@@ -158,6 +159,22 @@ def test_sprites_of_what_is_read_are_found_through_layers_that_keep_channels(tmp
     found = dc.filters(net, "second", store=tmp_path)
     assert found.reads == "first"
     assert found.read_sprites.channels == (0, 1, 2)
+
+
+def test_sprites_of_an_earlier_landmark_are_pointed_at(tmp_path):
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(4, 1, name="low")(image)
+    for i in range(2):
+        x = layers.Add(name=f"block{i}_add")([x, layers.Conv2D(4, 1, name=f"conv{i}")(x)])
+    x = layers.Conv2D(4, 1, name="high")(layers.Conv2D(4, 1, name="between")(x))
+    x = layers.GlobalAveragePooling2D(name="mean")(layers.Add(name="block2_add")([x, x]))
+    net = dc.load(keras.Model(image, layers.Dense(2, name="answer")(x)), input=(0, 1))
+    assert "block1_add" in net.landmarks
+    finished(tmp_path, channels=4, fingerprint=net.fingerprint("block1_add"), batches=((0, 1, 2, 3),))
+    found = dc.filters(net, "high", store=tmp_path)
+    assert found.notes == ("block1_add before it has sprites: reads='block1_add' shows the weights from its channels.",)
+    shown = dc.filters(net, "high", reads="block1_add", store=tmp_path)
+    assert shown.read_sprites is not None
 
 
 def test_expanded_weights_are_the_product_of_linear_layers():
@@ -356,3 +373,16 @@ def test_the_first_filters_of_trained_networks(shared_data):
     assert deep.read_sprites is not None
     lite = dc.load("EfficientNetLite0")
     assert dc.filters(lite, "block5_expand_conv").reads == "block4_add"
+
+
+@pytest.mark.slow
+def test_filters_of_a_network_that_takes_time_first_are_turned(shared_data):
+    yamnet = dc.load("Yamnet256_esc10", weights=shared_data / "weights" / "yamnet_256_64x96_esc10.h5")
+    assert yamnet.input.audio.time_first
+    found = dc.filters(yamnet, "layer1.conv", sort="order", batch_norm=False)
+    kernel = np.asarray(yamnet.node("layer1.conv").operation.kernel)
+    turned = np.swapaxes(np.moveaxis(kernel, -1, 0), 1, 2)
+    # One unit of the spectrogram is one unit of what the network sees, up to its scale.
+    ratio = found.weights / np.where(turned == 0, 1, turned)
+    np.testing.assert_allclose(ratio, ratio.flat[0], rtol=1e-4)
+    assert found.is_sound

@@ -74,6 +74,16 @@ def test_the_effective_rank_is_that_of_the_values():
     assert each.samples == 9 * 16
 
 
+def test_many_channels_of_three_directions_have_a_rank_of_three_at_most():
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(256, 1, name="conv")(image)
+    model = keras.Model(image, layers.Dense(2, name="answer")(layers.GlobalAveragePooling2D(name="mean")(x)))
+    net = dc.load(model, input=(0, 1))
+    each = dc.health(net, np.random.default_rng(0).random((8, 8, 8, 3), dtype=np.float32))["conv"]
+    assert 2 < each.effective_rank < 3.001
+    assert "low rank" in each.flags
+
+
 @pytest.mark.parametrize("batch", [1, 3, 7, 64])
 def test_batches_do_not_change_the_numbers(batch):
     net = dc.load(linear_tail(), input=(0, 1))
