@@ -50,7 +50,9 @@ def cut(
 def compare(
     networks: Annotated[
         list[str],
-        typer.Argument(metavar="NETWORKS", help="Networks of the zoo, or paths of saved ones (.keras, .h5)."),
+        typer.Argument(
+            metavar="NETWORKS", help="Networks of the zoo, or paths of saved ones: what dc.save wrote, .keras, .h5."
+        ),
     ],
     data: Annotated[
         str,
@@ -66,7 +68,7 @@ def compare(
 ) -> None:
     """Compare networks on the same samples: which is right more often, whether that is more than chance, and the cost.
 
-    Example: diamond compare EfficientNetLite0 student.keras --data flowers/val --out flowers.html
+    Example: diamond compare flowers_student mobilenet.keras --data flowers/val --out flowers.html
     """
 
     def run() -> None:

@@ -326,6 +326,21 @@ def test_networks_of_other_sizes_see_the_same_samples(tmp_path):
     assert found.networks[1].multiply_adds > found.networks[0].multiply_adds
 
 
+def test_a_student_is_compared_with_another_from_the_same_base():
+    base = eye(RGB, name="base")
+    before = dc.attach(base, "look", classes=("red", "green", "blue"), name="before")
+    after = dc.attach(base, "look", classes=("red", "green", "blue"), name="after")
+    for student, kernel in ((before, np.zeros((3, 3))), (after, RGB)):
+        weights = next(weight for weight in student.model.weights if weight.shape == (3, 3))
+        weights.assign(kernel)
+    found = dc.compare([before, after], pictures(WORDS), WORDS, progress=False)
+    # With no weights all are alike, and the first class, red, is the answer.
+    assert found.networks[0].accuracy == 8 / 20
+    assert found.networks[1].accuracy == 1.0
+    assert [one.same for one in found.changes] == [True] * len(found.changes)
+    assert len(found.changes) > 0
+
+
 @pytest.mark.parametrize("batch", [1, 7, 32])
 def test_batches_change_no_answer(batch):
     samples = read_samples(pictures(WORDS), WORDS)
@@ -391,7 +406,7 @@ def test_the_command_writes_the_comparison(tmp_path):
     assert "good has 100.0% of 12 samples right" in done.output
     assert "good has 100.0% of 12 samples right" in out.read_text()
     helped = CliRunner().invoke(app, ["compare", "--help"])
-    assert "diamond compare EfficientNetLite0 student.keras --data" in " ".join(helped.output.split())
+    assert "diamond compare flowers_student mobilenet.keras --data" in " ".join(helped.output.split())
     wrong = CliRunner().invoke(app, ["compare", "a", "--data", "nowhere", "--out", "x.pdf"])
     assert wrong.exit_code == 1
     assert "ends in .html" in wrong.output
