@@ -147,11 +147,13 @@ class Filters(Result):
     @property
     def sentence(self) -> str:
         """What was found, in words."""
-        n, size = len(self.layer_smoothness), " x ".join(map(str, self.places)) or "no places"
-        of = "red, green and blue" if self.colours else f"{self.weights.shape[-1]} channels each"
-        if self.weights.shape[-1] == 1:
-            of = "one channel each"
-        begin = f"{n} filters of {size}, {of}"
+        n, read = len(self.layer_smoothness), self.weights.shape[-1]
+        of = "red, green and blue" if self.colours else "one channel each" if read == 1 else f"{read} channels each"
+        begin = (
+            f"{n} filters of {' x '.join(map(str, self.places))}, {of}"
+            if self.places
+            else f"{n} filters of {read} weights"
+        )
         known = self.layer_smoothness[np.isfinite(self.layer_smoothness)]
         if not len(known):
             return f"{begin}; without neighbouring weights nothing is smooth or rough."
@@ -160,8 +162,9 @@ class Filters(Result):
             return f"{begin}; smoothness {np.median(known):.2f} in the middle, {few}."
         noisy = int((np.abs(known) < self.noise_band).sum())
         rest = "all stand out from noise" if not noisy else f"{noisy} cannot be told from noise by their smoothness"
+        middle = f"{np.median(known):.2f}".replace("-", "\N{MINUS SIGN}")
         band = f"\N{PLUS-MINUS SIGN}{self.noise_band:.2f}"
-        return f"{begin}; smoothness {np.median(known):.2f} in the middle, {rest} (within {band})."
+        return f"{begin}; smoothness {middle} in the middle, {rest} (within {band})."
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a filter, in this order; of those that are kept, and read channels, the strongest connections."""

@@ -56,20 +56,22 @@ def colours_read(net: Network, source: Node) -> np.ndarray | None:
         ``(colour of the picture, channel)``: what one unit of red, green and blue, in [0, 1], adds to each channel; of a
         network with one channel, or of sound, a single row. None for what is made of more than colours.
     """
-    if len(net.graph.inputs) != 1:
+    before = net.graph.ancestors([source])
+    entries = [node for node in before if node.is_input]
+    if len(entries) != 1 or not all(_is_pointwise(node) for node in before):
         return None
-    if any(not _is_pointwise(each) for each in net.graph.ancestors([source])):
+    [entry], spec = entries, net.input
+    if len(entry.shape) != 4 or entry.shape[-1] not in (None, spec.channels) or (source.shape[-1] or 0) > 4:
         return None
-    spec = net.input
-    own = net.graph.nodes[net.graph.inputs[0].node]
-    if len(own.shape) != 4 or (source.shape[-1] or 0) > 4:
-        return None
-    size = (spec.height or SIZE_WITHOUT_ONE, spec.width or SIZE_WITHOUT_ONE)
-    n = spec.channels if spec.audio is None else 1
-    pictures = np.zeros((n + 1, *size, n), np.float32)
+    known = entry.shape[1:3] if None not in entry.shape[1:3] else spec.shape[:2]
+    high, wide = (int(extent or SIZE_WITHOUT_ONE) for extent in known)
+    if spec.audio is not None and spec.audio.time_first:
+        high, wide = wide, high
+    n = spec.channels
+    pictures = np.zeros((n + 1, high, wide, n), np.float32)
     for colour in range(n):
         pictures[colour + 1, ..., colour] = 1.0
-    [values] = net.forward(tf.constant(pictures), [source])
+    [values] = net.graph.evaluate({entry.index: net.preprocess(tf.constant(pictures))}, [source])
     # The middle: padding is no picture.
     middle = np.asarray(values)[:, values.shape[1] // 2, values.shape[2] // 2]
     return np.asarray(middle[1:] - middle[:1], np.float32)

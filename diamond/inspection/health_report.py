@@ -206,7 +206,7 @@ class Health(Result):
     def sentence(self) -> str:
         """What was found, in words."""
         dead, channels = sum(len(each.dead) for each in self.layers), sum(each.channels for each in self.layers)
-        begin = f"{len(self.layers)} layers over {self.count:,} {self.noun}"
+        begin = f"{len(self.layers)} {'layer' if len(self.layers) == 1 else 'layers'} over {self.count:,} {self.noun}"
         if not dead:
             said = f"none of {channels:,} channels is dead"
         else:

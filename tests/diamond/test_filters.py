@@ -77,6 +77,21 @@ def test_a_batch_norm_that_others_read_around_is_left_alone():
     assert dc.filters(dc.load(model, input=(0, 1)), "conv").batch_norm is None
 
 
+def test_of_several_inputs_the_one_that_is_a_picture_gives_the_colours():
+    image, patient = keras.Input((8, 8, 3), name="image"), keras.Input((4,), name="patient")
+    x = layers.GlobalAveragePooling2D(name="mean")(layers.Conv2D(2, 1, use_bias=False, name="conv")(image))
+    x = layers.Dense(2, name="answer")(layers.Concatenate(name="both")([x, layers.Dense(3, name="side")(patient)]))
+    model = constant(keras.Model([image, patient], x), {"conv/kernel": [[[[2, 0], [0, 0], [0, -1]]]]})
+    net = dc.load(model, input=(0, 255))
+    found = dc.filters(net, "conv")
+    assert found.colours
+    np.testing.assert_array_equal(found.weights[:, 0, 0], [510 * RED, -255 * BLUE])
+    assert (
+        dc.filters(net, "side").sentence
+        == "3 filters of 4 weights; without neighbouring weights nothing is smooth or rough."
+    )
+
+
 def test_smoothness_is_1_for_one_level_0_for_alone_and_minus_1_for_a_chessboard():
     level = np.ones((3, 3, 1))
     alone = np.zeros((3, 3, 1))
