@@ -83,6 +83,7 @@ def smoothness_panel(panel: Any, found: Filters) -> None:
     panel.axvline(float(np.median(scores)), color="0.25", linewidth=1, linestyle="--")
     panel.set(
         xlim=(-1, 1),
+        xticks=(-1, -0.5, 0, 0.5, 1),
         xlabel="smoothness" + (" (grey: as noise)" if np.isfinite(found.noise_band) else ""),
         ylabel="filters",
     )
