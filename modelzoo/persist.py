@@ -51,7 +51,7 @@ def write_folder(
     model
         A functional or Sequential model.
     card
-        What is known of it; its weight source is set here.
+        What is known of it; its weight source is set here, and it needs no builder any more.
     files
         What else goes into the folder, by name.
     overwrite
@@ -90,7 +90,8 @@ def write_folder(
         )
         for name, data in (files or {}).items():
             (made / name).write_bytes(data)
-        (made / CARD).write_text(tomli_w.dumps(replace(card, weights=(source,)).to_dict()), encoding="utf-8")
+        whole = replace(card, architecture=None, options={}, weights=(source,))
+        (made / CARD).write_text(tomli_w.dumps(whole.to_dict()), encoding="utf-8")
         read_folder(made)
         if place.exists():
             place.rename(Path(beside) / "replaced")

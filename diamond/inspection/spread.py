@@ -105,7 +105,7 @@ def spread(codes: np.ndarray, *, components: int = 50, perplexity: float = 30.0,
             f"Perplexity {used:.3g} in place of {perplexity:g}: {n} pictures have no more neighbours than that."
         )
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     # Begun from the components, so that the large shape is theirs and the seed matters little.
     begin = plane / (plane[:, 0].std() or 1.0) * 1e-4

@@ -12,10 +12,13 @@ trained for, so on other data the last cut is often not the best, and it is alwa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from diamond.transfer.choose import choose
 from diamond.transfer.cut_report import Cut, CutReport
@@ -95,10 +98,10 @@ def cut_points(
     except ValueError as error:
         raise SamplesError(f"these samples cannot be split: {error}") from error
     costs = cut_costs(net, cuts)
-    measured = [
-        _measured(net, layer, found, parts, costs[layer.name], latency_s(net, layer) if latency else None)
-        for layer in cuts
-    ]
+    seconds = {layer.name: latency_s(net, layer) if latency else None for layer in cuts}
+    measured = _side_by_side(
+        lambda layer: _measured(net, layer, found, parts, costs[layer.name], seconds[layer.name]), cuts
+    )
     choice = choose(
         np.stack([cut.accuracies for cut in measured]),
         [cut.multiply_adds for cut in measured],
@@ -117,6 +120,16 @@ def cut_points(
         notes=_notes(samples, counts, parts, repeats),
         scan_s=found.seconds,
     )
+
+
+def _side_by_side(measure: Callable[[Layer], Cut], cuts: Sequence[Layer]) -> list[Cut]:
+    """Measure cuts at the same time, each in one thread.
+
+    The matrices are small: linear algebra in several threads waits for its own threads most of the time, and on a busy
+    machine takes ten times as long.
+    """
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(measure, cuts))
 
 
 def _measured(net: Network, layer: Layer, found: Scan, parts: list[Fold], cost: Any, seconds: float | None) -> Cut:

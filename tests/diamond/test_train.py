@@ -90,7 +90,7 @@ def test_the_best_epoch_is_kept_and_training_stops_when_it_gets_no_better():
 
 @pytest.mark.parametrize("augment", [True, False])
 def test_an_interrupted_training_goes_on_as_if_nothing_had_been(augment, tmp_path):
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     class Killer(keras.callbacks.Callback):
@@ -100,13 +100,13 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(augment, tmp_pat
 
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == self.after:
-                raise Killed
+                raise KilledError
 
     options = {"augment": augment, "epochs": 4, "unfreeze": 1, "fine_epochs": 3, "rate": 0.02}
     whole = student()
     expected = learn(whole, **options)
     for after in (2, 5):
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             learn(student(), folder=tmp_path, callbacks=[Killer(after)], **options)
     going_on = student()
     found = learn(going_on, folder=tmp_path, **options)
