@@ -9,7 +9,17 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 # What stands in a form field is replaced, so that a run takes seconds; a name a notebook does not have is passed over.
-QUICK = {"steps": 16, "size_px": 32, "layer": '"block2_add"', "channels": [3, 5], "weights": "None"}
+QUICK = {
+    "samples": 60,
+    "epochs": 2,
+    "steps": 16,
+    "size_px": 32,
+    "layer": '"block2_add"',
+    "channels": [3, 5],
+    "weights": "None",
+}
+# What takes minutes even so.
+SLOW = ("gallery",)
 
 
 def read(path):
@@ -44,10 +54,13 @@ def test_a_notebook_begins_with_what_it_is_for_and_installs_what_is_missing(path
     assert 'if importlib.util.find_spec("diamond") is None:\n    %pip install -q' in install.source
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW)) for path in NOTEBOOKS],
+)
 def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     notebook = with_fields(read(path), QUICK)
-    ran = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    ran = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     told = [output.text for cell in ran.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"]
     asked = [cell for cell in ran.cells if cell.cell_type == "code" and "dc.render(" in cell.source]
     pictured = [cell for cell in asked if any("text/html" in output.get("data", {}) for output in cell.outputs)]

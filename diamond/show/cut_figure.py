@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["cut_figure"]
 
+# The line of guessing is drawn where it takes no more than this of the axis from the cuts.
+NEAR = 0.15
+
 
 def cut_figure(report: CutReport) -> Figure:
     """Draw the accuracy of each cut against the work up to it.
 
-    Bars are one standard error; the band holds all that cannot be told from the best; the recommended cut is orange; the
-    dotted line is guessing.
+    Bars are one standard error; the band holds all that cannot be told from the best; the recommended cut is orange; a
+    dotted line is guessing, where the worst cut is near it.
     """
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     panel = figure.subplots()
@@ -38,7 +41,12 @@ def cut_figure(report: CutReport) -> Figure:
     panel.plot(work, accuracy, color="0.75", linewidth=1, zorder=1)
     for at, value, error, colour in zip(work, accuracy, errors, colours, strict=True):
         panel.errorbar(at, value, yerr=error, fmt="o", color=colour, capsize=3, markersize=6, zorder=2)
-    panel.axhline(report.chance, color="0.5", linewidth=1, linestyle=":")
+    low = float((accuracy - errors).min())
+    if report.chance > low - NEAR:
+        panel.axhline(report.chance, color="0.5", linewidth=1, linestyle=":")
+    panel.annotate(
+        f"guessing: {report.chance:.0%}", (0.995, 0.015), xycoords="axes fraction", fontsize=8, color="0.4", ha="right"
+    )
     for number, cut in enumerate(cuts):
         above = number % 2 == 0
         panel.annotate(

@@ -82,11 +82,10 @@ class FreezeHints(Result):
 
     @property
     def wanting(self) -> tuple[str, ...]:
-        """The blocks that want to change at least half as much as the one that does most."""
-        least = WANTS * self.relative.max(initial=0.0)
-        return tuple(
-            name for name, value in zip(self.blocks, self.relative, strict=True) if value >= least and value > 0
-        )
+        """The frozen blocks that want to change at least half as much as the frozen one that does most."""
+        asked = np.where(self.frozen, self.relative, 0.0)
+        least = WANTS * asked.max(initial=0.0)
+        return tuple(name for name, value in zip(self.blocks, asked, strict=True) if value >= least and value > 0)
 
     @property
     def sentence(self) -> str:
@@ -96,9 +95,13 @@ class FreezeHints(Result):
                 f"{self.network} names {self.accuracy:.0%} of {self.samples:,} samples, no better than guessing: its head "
                 "has not learned yet, and its gradients say nothing of the blocks. Train the head first."
             )
-        rest = [name for name in self.blocks if name not in self.wanting]
+        if not self.wanting:
+            return "No frozen block wants to change."
+        rest = [
+            name for name, frozen in zip(self.blocks, self.frozen, strict=True) if frozen and name not in self.wanting
+        ]
         leave = f"; leave {', '.join(rest)} frozen" if rest else ""
-        return f"{', '.join(self.wanting) or 'No block'} would gain most from learning{leave}."
+        return f"{', '.join(self.wanting)} would gain most from learning{leave}."
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a block, in the order of the network."""
@@ -117,13 +120,15 @@ class FreezeHints(Result):
         )
 
     def plot(self) -> Figure:
-        """Draw the relative gradient of each block; those that want to change orange."""
+        """Draw the relative gradient of each block: orange frozen and wants to change, hollow learns already."""
         from diamond.show.heat import FOR
 
         figure = Figure(figsize=(8, 0.34 * len(self.blocks) + 1.2), layout="constrained")
         panel = figure.subplots()
         colours = [np.array(FOR) / 255 if name in self.wanting else (0.72, 0.72, 0.72) for name in self.blocks]
-        panel.barh(range(len(self.blocks)), self.relative, color=colours, height=0.66)
+        bars = panel.barh(range(len(self.blocks)), self.relative, color=colours, height=0.66)
+        for bar, frozen in zip(bars, self.frozen, strict=True):
+            bar.set(fill=bool(frozen), edgecolor="0.6" if not frozen else "none")
         panel.set_yticks(range(len(self.blocks)), [name.replace("$", r"\$") for name in self.blocks], fontsize=9)
         panel.invert_yaxis()
         panel.set_xlabel("gradient norm over weight norm: how much the block wants to change")
