@@ -60,8 +60,8 @@ def main():
     ratios = np.array(found)[:, 2:] / np.array(found)[:, :2]
     clock, processor = np.median(ratios, axis=0)
     print(
-        f"{net.name}, {len(whole)} pictures, {len(cuts)} cuts: one pass {pass_s:.1f} s ({pass_cpu:.1f} s of processor), all "
-        f"cuts {scan_s:.1f} s ({scan_cpu:.1f} s): {clock:.2f} by clock, {processor:.2f} by processor"
+        f"{net.name}, {len(whole)} pictures, {len(cuts)} cuts: one pass {pass_s:.1f} s ({pass_cpu:.1f} s of processor), "
+        f"all cuts {scan_s:.1f} s ({scan_cpu:.1f} s): {clock:.2f} by clock, {processor:.2f} by processor"
     )
     if arguments.times:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

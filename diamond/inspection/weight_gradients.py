@@ -132,7 +132,8 @@ def weight_gradients(
     notes = []
     if hits < len(names) / 2:
         label = net.class_label(classes[0])
-        notes.append(f"Only {hits} of {len(names)} are answered with {label}: are they of it?")
+        few = f"Only {hits} of {len(names)} are" if hits else f"None of {len(names)} is"
+        notes.append(f"{few} answered with {label}: are they of it?")
     colours = colours_read(net, kernels.source)
     source = None if colours is not None else kernels.source.address
     return WeightGradients(
