@@ -53,6 +53,7 @@ from .features.search import find_recipe as find_recipe
 from .features.sound_rendering import SoundRendering as SoundRendering
 from .inspection.activations import activation_maps as activation_maps
 from .inspection.correspondence import correspond as correspond
+from .inspection.differentiated import WeightGradients as WeightGradients
 from .inspection.embed import Embedding as Embedding
 from .inspection.embed import embed as embed
 from .inspection.exemplars import Exemplars as Exemplars
@@ -69,7 +70,6 @@ from .inspection.order import order_maps as order_maps
 from .inspection.ordered import OrderedMaps as OrderedMaps
 from .inspection.volume import volume as volume
 from .inspection.voxels import Volume as Volume
-from .inspection.differentiated import WeightGradients as WeightGradients
 from .inspection.weight_gradients import weight_gradients as weight_gradients
 from .occlusion.heard import SoundOcclusion as SoundOcclusion
 from .occlusion.heard import SoundOcclusions as SoundOcclusions
