@@ -199,8 +199,12 @@ def _evidence(wanted: np.ndarray, left: np.ndarray, squares: np.ndarray, n: int,
         weights = float(np.sum(beta**2 * squares * along / shrunk**2))
         residual = float(np.sum((alpha / shrunk) ** 2 * along)) + outside
         before = alpha / beta
-        alpha, beta = used / (weights + 1e-300), (n - used) / (residual + 1e-300)
-        if not np.isfinite(alpha + beta) or abs(alpha / beta - before) <= CLOSE * before:
+        next_alpha, next_beta = used / (weights + 1e-300), (n - used) / (residual + 1e-300)
+        if not (0 < next_alpha < np.inf and 0 < next_beta < np.inf):
+            # More features than rows, which they fit without a rest: there is no noise to go by any more.
+            break
+        alpha, beta = next_alpha, next_beta
+        if abs(alpha / beta - before) <= CLOSE * before:
             break
     shrunk = alpha + beta * squares
     weights = float(np.sum(beta**2 * squares * along / shrunk**2))

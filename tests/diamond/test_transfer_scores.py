@@ -116,3 +116,11 @@ def test_effective_rank_counts_directions():
     assert effective_rank(values) == pytest.approx(5, abs=0.3)
     assert effective_rank(np.ones((10, 4))) == 0
     assert h_alpha(np.ones((10, 4)), np.arange(10) % 2) == 0
+
+
+def test_log_me_has_an_end_where_features_fit_without_a_rest():
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    for scale in (1.0, 1e3, 1e6):
+        features = scale * (rng.normal(size=(40, 400)) + 5 * labels[:, None])
+        assert np.isfinite(log_me(features, labels))
