@@ -50,7 +50,7 @@ def main():
     parser.add_argument("--network", default="EfficientNetLite0")
     parser.add_argument("--weights", default="default")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--head-epochs", type=int, default=20)
+    parser.add_argument("--head-epochs", type=int, default=0)
     parser.add_argument("--fine-epochs", type=int, default=5)
     parser.add_argument("--results", type=Path, default=Path("cut_finetuned.json"))
     arguments = parser.parse_args()

@@ -22,8 +22,8 @@ def training_figure(training: Training) -> Figure:
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     epochs = training.epochs
-    at = np.arange(1, len(epochs) + 1)
-    fine = [number for number, epoch in enumerate(epochs, 1) if epoch.phase == "blocks"]
+    at = np.arange(len(epochs)) + training.first
+    fine = [number for number, epoch in zip(at, epochs, strict=True) if epoch.phase == "blocks"]
     pairs = [("loss", "loss", "validation_loss"), ("accuracy", "accuracy", "validation_accuracy")]
     for panel, (title, learned, judged) in zip(figure.subplots(1, 2), pairs, strict=True):
         if fine:
@@ -38,11 +38,12 @@ def training_figure(training: Training) -> Figure:
             values = [getattr(epoch, judged) for epoch in epochs]
             panel.plot(at, values, "o-", color=_colour(FOR), markersize=3)
             panel.plot(
-                training.best + 1, values[training.best], "o", markersize=11, fillstyle="none", color=_colour(FOR)
+                at[training.best], values[training.best], "o", markersize=11, fillstyle="none", color=_colour(FOR)
             )
             ends.append(("validation", values[-1], FOR))
-        _name_lines(panel, len(epochs), ends)
-        panel.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
+        _name_lines(panel, int(at[-1]), ends)
+        panel.set(xlabel="epoch" if training.first else "epoch; 0 is the probe", xlim=(at[0] - 0.5, at[-1] + 0.5))
+        panel.margins(y=0.12)
         panel.set_title(title, fontsize=10, loc="left")
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.spines[["top", "right"]].set_visible(False)

@@ -33,7 +33,7 @@ __all__ = ["CutReport", "cut_points"]
 
 FOLDS = 5
 # With fewer samples than this a class, folds are drawn several times over.
-FEW, REPEATS = 50, 4
+FEW, REPEATS = 200, 4
 MOST_CARRYING = 8
 
 

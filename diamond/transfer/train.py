@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,15 +32,17 @@ import numpy as np
 from diamond.transfer.blocks import unfreeze as unfreeze_blocks
 from diamond.transfer.feed import MOST_BYTES, Augment, Held, dataset, hold, split, steps
 from diamond.transfer.frozen import frozen_up_to, given_by, tail_from
+from diamond.transfer.head_start import start_head
 from diamond.transfer.keep_best import KeepBest, Story
 from diamond.transfer.samples import Samples, SamplesError, read_samples
-from diamond.transfer.training import Training
+from diamond.transfer.training import Epoch, Training
 from modelzoo import Network
 from modelzoo.graph import Node
 
 __all__ = ["samples_for", "train"]
 
 SETTINGS = "settings.json"
+PROBE = "probe"
 # Of a class, below which a note is made; and of validation samples a class.
 FEW = 10
 
@@ -54,11 +57,12 @@ def train(
     batch: int = 32,
     rate: float = 3e-3,
     augment: bool | Callable[[Any, Any], Any] = True,
+    start: str | None = "probe",
     class_weights: str | dict[int, float] | None = "balanced",
     patience: int | None = 5,
     unfreeze: int | Sequence[str] = 0,
     fine_epochs: int | None = None,
-    fine_rate: float = 3e-4,
+    fine_rate: float = 1e-4,
     folder: str | Path | None = None,
     tensorboard: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -87,6 +91,9 @@ def train(
     augment
         Whether pictures are changed a little each time (`diamond.transfer.augment`), or a function of ``(batch, seed)``
         that changes them. Where they are not, what the frozen part makes of them is computed once, and epochs are fast.
+    start
+        ``"probe"``: a head that is linear on frozen features begins as a ridge classifier of the samples, as good as the
+        probe that `cut_points` measured; its state before the first epoch counts as one. None for noise.
     class_weights
         ``"balanced"``: a sample weighs the less the more there are of its class; or a weight for each class's number;
         or None.
@@ -137,6 +144,8 @@ def train(
         )
     if not (rate > 0 and fine_rate > 0):
         raise ValueError(f"rate is {rate}, fine_rate {fine_rate}; expected more than 0")
+    if start not in ("probe", None):
+        raise ValueError(f"start is {start!r}; expected 'probe', or None")
     if tensorboard and folder is None:
         raise ValueError("tensorboard=True and no folder; expected folder=, where its logs go")
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -148,6 +157,7 @@ def train(
             "student": student.name,
             "samples": len(learned),
             "batch": batch,
+            "start": start,
             "rates": [rate, fine_rate],
             "epochs": [epochs, fine_epochs],
             "unfreeze": unfreeze if isinstance(unfreeze, int) else list(unfreeze),
@@ -161,6 +171,8 @@ def train(
         student, held, asked, Story(place), batch=batch, augment=augment, weights=_weights(class_weights, held),
         patience=patience, tensorboard=tensorboard, callbacks=callbacks, seed=seed, progress=progress,
     )  # fmt: skip
+    if start is not None:
+        loop.begin()
     loop.run("head", epochs, rate)
     unfrozen = unfreeze_blocks(student, unfreeze) if unfreeze else ()
     if unfrozen:
@@ -201,9 +213,42 @@ class _Loop:
         self.batch, self.augment, self.weights, self.patience = batch, augment, weights, patience
         self.tensorboard, self.callbacks, self.seed, self.progress = tensorboard, callbacks, seed, progress
 
+    def begin(self) -> None:
+        """Let a linear head begin as a probe, where nothing has been learned yet; tell how good it is."""
+        story = self.story
+        if story.epochs or story.finished:
+            return
+        clock = time.perf_counter()
+        if not start_head(self.student, self.held, seed=self.seed, progress=self.progress):
+            return
+        loss, accuracy = self._asked(self.held)
+        judged_loss, judged_accuracy = (None, None) if self.asked is None else self._asked(self.asked)
+        story.epochs.append(
+            Epoch(
+                phase=PROBE,
+                loss=loss,
+                accuracy=accuracy,
+                validation_loss=judged_loss,
+                validation_accuracy=judged_accuracy,
+                rate=0.0,
+                seconds=time.perf_counter() - clock,
+            )
+        )
+        story.keep(self.student.model.get_weights())
+        story.write()
+
+    def _asked(self, held: Held) -> tuple[float, float]:
+        """Give loss and accuracy of what the student says now."""
+        model = keras.Model(self.student.model.inputs, self.student.model.outputs)
+        model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        shown = dataset(self.student, held, batch=self.batch, shuffle=False)
+        loss, accuracy = model.evaluate(shown, verbose=0)
+        return float(loss), float(accuracy)
+
     def run(self, phase: str, epochs: int, rate: float) -> None:
         """Train for some epochs, or what is left of them; the student then has the best weights so far."""
         model, story = self.student.model, self.story
+        self._best()
         if phase not in story.finished:
             done = self._done(phase)
             begin = sum(epoch.phase != phase for epoch in story.epochs)
@@ -214,9 +259,13 @@ class _Loop:
                 self._fit(phase, keeper, first, end, rate)
             story.finished.append(phase)
             story.write()
-        best = story.weights()
+        self._best()
+
+    def _best(self) -> None:
+        """Give the student the best weights so far."""
+        best = self.story.weights()
         if best is not None:
-            model.set_weights(best)
+            self.student.model.set_weights(best)
 
     def _fit(self, phase: str, keeper: KeepBest, first: int, end: int, rate: float) -> None:
         held, asked = self.held, self.asked

@@ -23,7 +23,8 @@ class Epoch:
     Attributes
     ----------
     phase
-        ``"head"`` while the kept part is frozen, ``"blocks"`` where its top learns too.
+        ``"probe"`` for a head that was fitted in closed form, before it has seen an epoch; ``"head"`` while the kept part
+        is frozen; ``"blocks"`` where its top learns too.
     loss, accuracy
         Of the training samples, as they were shown: changed a little, with dropout.
     validation_loss, validation_accuracy
@@ -88,19 +89,30 @@ class Training(Result):
     def sentence(self) -> str:
         """What came of it, in words."""
         kept = self.epochs[self.best]
-        over = f"{self.network}: {len(self.epochs)} epochs over {self.samples:,} samples in {self.seconds:.0f} s"
+        learned = sum(epoch.phase != "probe" for epoch in self.epochs)
+        over = f"{self.network}: {learned} epochs over {self.samples:,} samples in {self.seconds:.0f} s"
         if kept.validation_accuracy is None:
             return f"{over}; {kept.accuracy:.1%} of what it learned from is right, and nothing else was asked."
         return (
-            f"{over}; it keeps the weights of epoch {self.best + 1}: {kept.validation_accuracy:.1%} of "
+            f"{over}; it keeps {self._kept}: {kept.validation_accuracy:.1%} of "
             f"{self.validated:,} validation samples are right."
         )
+
+    @property
+    def first(self) -> int:
+        """Number of the first epoch: 0 where the probe counts as one."""
+        return 0 if self.epochs and self.epochs[0].phase == "probe" else 1
+
+    @property
+    def _kept(self) -> str:
+        at = self.best + self.first
+        return f"the weights of epoch {at}" if at else "the probe it began with"
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row an epoch."""
         import pandas as pd
 
-        rows = [{"epoch": number, **vars(epoch)} for number, epoch in enumerate(self.epochs, 1)]
+        rows = [{"epoch": number, **vars(epoch)} for number, epoch in enumerate(self.epochs, self.first)]
         return pd.DataFrame(rows).assign(kept=[number == self.best for number in range(len(rows))])
 
     def plot(self) -> Figure:

@@ -37,7 +37,9 @@ def words(labels):
 
 def learn(net, n=60, **options):
     shown, labels = coloured(n)
-    return dc.train(net, shown, words(labels), progress=False, **{"batch": 16, "epochs": 4, "rate": 0.05, **options})
+    return dc.train(
+        net, shown, words(labels), progress=False, **{"batch": 16, "epochs": 4, "rate": 0.05, "start": None, **options}
+    )
 
 
 def trained_and_not(net):
@@ -102,23 +104,65 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(augment, tmp_pat
             if epoch == self.after:
                 raise KilledError
 
-    options = {"augment": augment, "epochs": 4, "unfreeze": 1, "fine_epochs": 3, "rate": 0.02}
+    options = {"start": "probe", "augment": augment, "epochs": 4, "unfreeze": 1, "fine_epochs": 3, "rate": 0.02}
     whole = student()
     expected = learn(whole, **options)
-    for after in (2, 5):
+    for after in (1, 3, 6):
         with pytest.raises(KilledError):
             learn(student(), folder=tmp_path, callbacks=[Killer(after)], **options)
     going_on = student()
     found = learn(going_on, folder=tmp_path, **options)
-    assert [epoch.phase for epoch in found.epochs] == ["head"] * 4 + ["blocks"] * 3
+    assert [epoch.phase for epoch in found.epochs] == ["probe"] + ["head"] * 4 + ["blocks"] * 3
     np.testing.assert_allclose([e.loss for e in found.epochs], [e.loss for e in expected.epochs], rtol=1e-4)
     assert found.best == expected.best
     for one, other in zip(going_on.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
     again = learn(student(), folder=tmp_path, **options)
     assert again.epochs == found.epochs
-    with pytest.raises(SamplesError, match=r"holds another training: rates \[0.02, 0.0003\], now \[0.03, 0.0003\]"):
+    with pytest.raises(SamplesError, match=r"holds another training: rates \[0.02, 0.0001\], now \[0.03, 0.0001\]"):
         learn(student(), folder=tmp_path, **{**options, "rate": 0.03})
+
+
+def test_a_linear_head_begins_as_a_probe():
+    net = student()
+    shown, labels = coloured(60)
+    training = learn(net, start="probe", epochs=1, rate=1e-6)
+    probe, after = training.epochs
+    assert probe.phase == "probe"
+    assert probe.validation_accuracy > 0.9
+    assert probe.validation_loss < 0.5
+    assert after.validation_loss == pytest.approx(probe.validation_loss, rel=0.2)
+    assert training.to_dataframe()["epoch"].tolist() == [0, 1]
+    assert ("the probe it began with" in training.sentence) == (training.best == 0)
+    # What scikit-learn says of the same features.
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.preprocessing import StandardScaler
+
+    from diamond.transfer.scores import ALPHAS
+
+    fresh = student()
+    learn(fresh, start="probe", epochs=1, rate=1e-9, validation=None)
+    features = StandardScaler().fit_transform(fresh.activations(shown, "head_pool"))
+    expected = RidgeClassifierCV(ALPHAS, class_weight="balanced").fit(features, labels).predict(features)
+    assert (fresh.predict(shown).classes[:, 0] == expected).mean() > 0.96
+
+
+def test_a_head_that_has_learned_or_is_not_linear_stays():
+    net = student()
+    learn(net, epochs=2)
+    again = learn(net, start="probe", epochs=0, unfreeze=1, fine_epochs=1, validation=None)
+    assert [epoch.phase for epoch in again.epochs] == ["blocks"]
+    deep = learn(student(convolutions=(4,)), start="probe", epochs=1)
+    assert [epoch.phase for epoch in deep.epochs] == ["head"]
+
+
+def test_three_classes_begin_as_a_probe_too():
+    shown, labels = coloured(60)
+    names = np.where(np.arange(60) < 20, "dark", words(labels))
+    shown = np.where((np.arange(60) < 20)[:, None, None, None], shown * 0.2, shown).astype(np.float32)
+    net = student(classes=("dark", "green", "red"))
+    training = dc.train(net, shown, names, epochs=1, rate=1e-6, progress=False)
+    assert training.epochs[0].validation_accuracy > 0.8
 
 
 def test_tensorboard_has_its_logs(tmp_path):
@@ -248,10 +292,11 @@ def test_pictures_beyond_memory_lie_on_the_disk():
     ("options", "message"),
     [
         ({"epochs": 0}, "epochs is 0, fine_epochs None, unfreeze 0; expected epochs of 1 or more"),
-        ({"rate": 0}, "rate is 0, fine_rate 0.0003; expected more than 0"),
+        ({"rate": 0}, "rate is 0, fine_rate 0.0001; expected more than 0"),
         ({"tensorboard": True}, "tensorboard=True and no folder"),
         ({"class_weights": "equal"}, "class_weights is 'equal'; expected 'balanced'"),
         ({"validation": 1.5}, "validation is 1.5; expected a share between 0 and 1"),
+        ({"start": "noise"}, "start is 'noise'; expected 'probe', or None"),
         ({"unfreeze": -1}, "unfreeze is -1; expected 0 or more"),
     ],
 )
