@@ -284,7 +284,7 @@ def test_a_member_called_with_a_leading_dot_is_found():
         (tar_of({"graph.pb": CONTENT})[:-200], "truncated or damaged"),
     ],
     # Archives hold the time, and a test has to have one name in every process.
-    ids=lambda value: value if isinstance(value, str) else None,
+    ids=lambda value: value if isinstance(value, str) else "archive",
 )
 def test_an_archive_without_the_published_member_leaves_nothing(archive, told, cache):
     with serving({"/net": Answer(archive)}) as site, pytest.raises(WeightsError, match=told):
