@@ -61,6 +61,9 @@ def main():
         learned, asked = (learned, read_samples(arguments.test)) if arguments.test else split(learned, 1 / 3, seed=seed)
         report = dc.cut_points(net, learned, latency=False, seed=seed, progress=False)
         work = {cut.layer: cut.multiply_adds for cut in report.cuts}
+        for row in found.values():
+            if (row["network"], row["data"], row["seed"]) == (arguments.network, arguments.train, seed):
+                row["role"] = []
         for cut in cuts_to_try(report):
             key = f"{arguments.network} | {arguments.train} | {seed} | {cut}"
             if key not in found:
@@ -71,9 +74,9 @@ def main():
                     "network": arguments.network, "data": arguments.train, "seed": seed, "cut": cut,
                     "probe": next(one.accuracy for one in report.cuts if one.layer == cut), "trained": accuracy,
                     "seconds": seconds, "work": work[cut] / max(work.values()),
-                    "role": [role for role, name in roles(report).items() if name == cut],
                 }  # fmt: skip
-                arguments.results.write_text(json.dumps(found, indent=1))
+            found[key]["role"] = [role for role, name in roles(report).items() if name == cut]
+            arguments.results.write_text(json.dumps(found, indent=1))
             print(found[key], flush=True)
     mine = [row for row in found.values() if (row["network"], row["data"]) == (arguments.network, arguments.train)]
     for role in ("recommended", "best by probe", "last"):

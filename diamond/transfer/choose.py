@@ -5,16 +5,16 @@
     (4, (3, 4, 5, 6))
 
 Accuracies of neighbouring cuts differ by less than they would between two samples of the same data, and a table that
-names the largest names noise. So cuts are compared fold by fold with the best: one whose difference is within one standard
-error is *tied* with it, and of those that are tied the cheapest is recommended (the one-standard-error rule of Breiman,
-Friedman, Olshen and Stone, "Classification and Regression Trees", 1984, section 3.4.3, on paired differences).
+names the largest names noise. So cuts are compared with the best on the same samples: one whose difference is within one
+standard error is *tied* with it, and of those that are tied the cheapest is recommended (the one-standard-error rule of
+Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees", 1984, section 3.4.3, on paired differences).
 
 Where even the best cut tells the classes no better than guessing, every cut is tied and none is recommended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ class Choice:
     tied
         All that cannot be told from the best, in order.
     differences, errors
-        For each cut how far it is below the best, the mean over folds, and its standard error.
+        For each cut how far it is below the best, the mean over folds, and the standard error of that.
     guessing
         Whether even the best is no better than guessing.
     """
@@ -58,7 +58,14 @@ class Choice:
         return len(self.tied) == len(self.differences)
 
 
-def choose(accuracies: np.ndarray, costs: Sequence[float], parts: Sequence[Fold], *, chance: float) -> Choice:
+def choose(
+    accuracies: np.ndarray,
+    costs: Sequence[float],
+    parts: Sequence[Fold],
+    *,
+    chance: float,
+    error: Callable[[int, int], float] | None = None,
+) -> Choice:
     """Choose a cut.
 
     Parameters
@@ -71,6 +78,9 @@ def choose(accuracies: np.ndarray, costs: Sequence[float], parts: Sequence[Fold]
         The folds.
     chance
         Balanced accuracy of guessing: one divided by the number of classes.
+    error
+        Gives the standard error of the difference of two cuts, by their numbers, from their answers to each sample
+        (`paired_error`); by the spread over folds where None.
 
     Raises
     ------
@@ -87,7 +97,9 @@ def choose(accuracies: np.ndarray, costs: Sequence[float], parts: Sequence[Fold]
     means = values.mean(axis=1)
     best = int(np.argmax(means))
     below = values[best] - values
-    errors = np.array([standard_error(row, parts) for row in below])
+    errors = np.array(
+        [standard_error(row, parts) if error is None else error(best, number) for number, row in enumerate(below)]
+    )
     guessing = _is_guessing(values[best], parts, len(values), chance)
     tied = np.ones(len(values), bool) if guessing else below.mean(axis=1) <= np.nan_to_num(errors)
     numbers = np.flatnonzero(tied)

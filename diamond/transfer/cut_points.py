@@ -25,7 +25,19 @@ from diamond.transfer.cut_report import Cut, CutReport
 from diamond.transfer.cuts import cut_costs, cut_layers, latency_s
 from diamond.transfer.samples import Samples, SamplesError, read_samples
 from diamond.transfer.scan import Scan, scan
-from diamond.transfer.scores import Fold, effective_rank, folds, h_alpha, knn, log_me, probe, standard_error
+from diamond.transfer.scores import (
+    Fold,
+    balanced,
+    effective_rank,
+    folds,
+    h_alpha,
+    hits,
+    knn,
+    log_me,
+    paired_error,
+    probe_answers,
+    standard_error,
+)
 from modelzoo import Layer, Network
 from spritemaps import find
 
@@ -107,6 +119,7 @@ def cut_points(
         [cut.multiply_adds for cut in measured],
         parts,
         chance=1.0 / int((counts > 0).sum()),
+        error=lambda one, other: paired_error(measured[one].hits, measured[other].hits, found.labels, belongs),
     )
     return CutReport(
         network=net.name,
@@ -134,11 +147,13 @@ def _side_by_side(measure: Callable[[Layer], Cut], cuts: Sequence[Layer]) -> lis
 
 def _measured(net: Network, layer: Layer, found: Scan, parts: list[Fold], cost: Any, seconds: float | None) -> Cut:
     features, labels = found.features[layer.name], found.labels
-    accuracies = probe(features, labels, parts)
+    answers = probe_answers(features, labels, parts)
+    accuracies = balanced(labels, answers, parts)
     carrying, weights = _carrying(features, labels)
     return Cut(
         layer=layer.name,
         accuracies=accuracies,
+        hits=hits(labels, answers, parts),
         error=standard_error(accuracies, parts),
         knn=float(knn(features, labels, parts).mean()),
         h_alpha=h_alpha(features, labels),

@@ -28,8 +28,10 @@ class Cut:
         Address of the last layer that is kept.
     accuracies
         ``(fold,)`` balanced accuracy of a linear probe on unseen rows.
+    hits
+        ``(n,)`` how often the probe answered each sample rightly, of the times it was asked.
     error
-        Standard error of their mean.
+        Standard error of the accuracies' mean.
     knn
         Balanced accuracy of the five nearest neighbours, the mean over the folds.
     h_alpha, log_me
@@ -56,6 +58,7 @@ class Cut:
 
     layer: str
     accuracies: np.ndarray = field(repr=False)
+    hits: np.ndarray = field(repr=False)
     error: float
     knn: float
     h_alpha: float

@@ -20,7 +20,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Fold", "effective_rank", "folds", "h_alpha", "knn", "log_me", "probe", "standard_error"]
+__all__ = [
+    "Fold",
+    "balanced",
+    "effective_rank",
+    "folds",
+    "h_alpha",
+    "hits",
+    "knn",
+    "log_me",
+    "paired_error",
+    "probe",
+    "probe_answers",
+    "standard_error",
+]
 
 ALPHAS = np.logspace(-3, 6, 10)
 NEIGHBOURS = 5
@@ -99,16 +112,58 @@ def probe(features: np.ndarray, labels: np.ndarray, parts: Sequence[Fold]) -> np
     parts
         Of `folds`.
     """
+    return balanced(labels, probe_answers(features, labels, parts), parts)
+
+
+def probe_answers(features: np.ndarray, labels: np.ndarray, parts: Sequence[Fold]) -> list[np.ndarray]:
+    """What the probe of each fold says of the rows it is asked about: ``(asked,)`` classes, one array a fold."""
     from sklearn.linear_model import RidgeClassifierCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return _accuracies(
+    return _answers(
         lambda: make_pipeline(StandardScaler(), RidgeClassifierCV(ALPHAS, class_weight="balanced")),
         features,
         labels,
         parts,
     )
+
+
+def hits(labels: np.ndarray, answers: Sequence[np.ndarray], parts: Sequence[Fold]) -> np.ndarray:
+    """How often each row was answered rightly, of the times it was asked: ``(n,)`` from 0 to 1, NaN for never."""
+    right, asked = np.zeros(len(labels)), np.zeros(len(labels))
+    for part, said in zip(parts, answers, strict=True):
+        right[part.asked] += said == labels[part.asked]
+        asked[part.asked] += 1
+    with np.errstate(invalid="ignore"):
+        return right / asked
+
+
+def paired_error(one: np.ndarray, other: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Standard error of the difference of two balanced accuracies that were found on the same rows.
+
+    Rows are drawn from their class; rows of one group are drawn together, and then count as one.
+
+    Parameters
+    ----------
+    one, other
+        ``(n,)`` of `hits`.
+    labels
+        ``(n,)``.
+    groups
+        ``(n,)`` what belongs together; None where each row is alone.
+    """
+    asked = np.isfinite(one) & np.isfinite(other)
+    apart, classes = (one - other)[asked], labels[asked]
+    members = np.arange(len(apart)) if groups is None else np.unique(groups[asked], return_inverse=True)[1]
+    names = np.unique(classes)
+    pulls = np.zeros(len(apart))
+    for name in names:
+        rows = classes == name
+        pulls[rows] = (apart[rows] - apart[rows].mean()) / (rows.sum() * len(names))
+    together = np.bincount(members, pulls)
+    n = len(together)
+    return float(np.sqrt(np.sum(together**2) * n / max(n - 1, 1)))
 
 
 def knn(features: np.ndarray, labels: np.ndarray, parts: Sequence[Fold], *, neighbours: int = NEIGHBOURS) -> np.ndarray:
@@ -118,9 +173,10 @@ def knn(features: np.ndarray, labels: np.ndarray, parts: Sequence[Fold], *, neig
     from sklearn.preprocessing import StandardScaler
 
     least = min(len(part.learned) for part in parts)
-    return _accuracies(
+    said = _answers(
         lambda: make_pipeline(StandardScaler(), KNeighborsClassifier(min(neighbours, least))), features, labels, parts
     )
+    return balanced(labels, said, parts)
 
 
 def standard_error(values: np.ndarray, parts: Sequence[Fold]) -> float:
@@ -214,11 +270,15 @@ def _evidence(wanted: np.ndarray, left: np.ndarray, squares: np.ndarray, n: int,
     return float((evidence - beta * residual - alpha * weights - logarithms) / (2 * n))
 
 
-def _accuracies(make, features, labels, parts):  # type: ignore[no-untyped-def]
+def balanced(labels: np.ndarray, answers: Sequence[np.ndarray], parts: Sequence[Fold]) -> np.ndarray:
+    """Balanced accuracy of each fold's answers, over the classes that are asked about, ``(fold,)``."""
     found = []
-    for part in parts:
-        model = make().fit(features[part.learned], labels[part.learned])
-        expected, said = labels[part.asked], model.predict(features[part.asked])
-        # The classes that are asked about: one of few rows may not be among them.
+    for part, said in zip(parts, answers, strict=True):
+        expected = labels[part.asked]
+        # A class of few rows may not be among them.
         found.append(np.mean([np.mean(said[expected == number] == number) for number in np.unique(expected)]))
     return np.array(found)
+
+
+def _answers(make, features, labels, parts):  # type: ignore[no-untyped-def]
+    return [make().fit(features[part.learned], labels[part.learned]).predict(features[part.asked]) for part in parts]

@@ -7,7 +7,19 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from diamond.transfer.scores import ALPHAS, effective_rank, folds, h_alpha, knn, log_me, probe, standard_error
+from diamond.transfer.scores import (
+    ALPHAS,
+    Fold,
+    effective_rank,
+    folds,
+    h_alpha,
+    hits,
+    knn,
+    log_me,
+    paired_error,
+    probe,
+    standard_error,
+)
 
 
 def features(n=200, d=12, classes=4, apart=1.0, seed=1):
@@ -124,3 +136,37 @@ def test_log_me_has_an_end_where_features_fit_without_a_rest():
     for scale in (1.0, 1e3, 1e6):
         features = scale * (rng.normal(size=(40, 400)) + 5 * labels[:, None])
         assert np.isfinite(log_me(features, labels))
+
+
+def test_hits_are_shares_of_the_times_a_row_was_asked():
+    parts = [Fold(np.array([2, 3]), np.array([0, 1])), Fold(np.array([0, 1]), np.array([1, 2]))]
+    found = hits(np.array([0, 1, 1, 0]), [np.array([0, 0]), np.array([1, 0])], parts)
+    np.testing.assert_array_equal(found, [1.0, 0.5, 0.0, np.nan])
+
+
+def test_the_error_of_a_difference_is_that_of_the_rows_that_differ():
+    # One row of 10 and one of 30 are right in one alone: McNemar's variance, class by class.
+    labels = np.repeat([0, 1], [10, 30])
+    one, other = np.ones(40), np.ones(40)
+    other[[0, 10]] = 0
+    expected = np.sqrt((0.1 * 0.9 / 10 + (1 / 30) * (29 / 30) / 30) / 4 * 40 / 39)
+    assert paired_error(one, other, labels) == pytest.approx(expected)
+    assert paired_error(one, one, labels) == 0
+    # Rows that come in pairs are half as many.
+    doubled = paired_error(np.repeat(one, 2), np.repeat(other, 2), np.repeat(labels, 2), np.repeat(np.arange(40), 2))
+    assert doubled == pytest.approx(expected)
+    # What was never asked says nothing.
+    assert paired_error(np.append(one, np.nan), np.append(other, 1.0), np.append(labels, 1)) == pytest.approx(expected)
+
+
+def test_the_error_of_a_difference_is_what_the_difference_varies_by():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 40)
+    drawn = []
+    for _ in range(400):
+        shared = rng.random(120)
+        one, other = shared < 0.9, np.where(rng.random(120) < 0.1, rng.random(120) < 0.5, shared < 0.9)
+        apart = np.mean([one[labels == c].mean() - other[labels == c].mean() for c in range(3)])
+        drawn.append([apart, paired_error(one.astype(float), other.astype(float), labels)])
+    found = np.array(drawn)
+    assert np.sqrt(np.mean(found[:, 1] ** 2)) == pytest.approx(found[:, 0].std(), rel=0.1)
