@@ -136,7 +136,7 @@ def test_top1_is_the_class_that_most_pictures_are_answered_with():
     assert found.labels[0] == "1"
     assert found.notes == ()
     wrong = dc.weight_gradients(whole, pictures, "conv", 3)
-    assert wrong.notes == ("Only 0 of 3 are answered with 3: are they of it?",)
+    assert wrong.notes == ("None of 3 is answered with 3: are they of it?",)
 
 
 def test_first_gradients_are_drawn_in_the_pictures_colours():
