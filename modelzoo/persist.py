@@ -15,7 +15,6 @@ comes last, and a folder without a card is no network.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelzoo.cards import Card, CardError, WeightSource, read_card
+from modelzoo.user_cache import user_cache
 
 if TYPE_CHECKING:
     import keras
@@ -207,7 +207,7 @@ def _fetched(address: str) -> Path:
         card = system.cat_file(f"{there}/{CARD}")
     except FileNotFoundError:
         raise FileNotFoundError(f"no network at {address}: there is no {CARD}") from None
-    place = _cache() / hashlib.sha256(address.encode() + card).hexdigest()[:24]
+    place = user_cache("networks") / hashlib.sha256(address.encode() + card).hexdigest()[:24]
     if not place.is_dir():
         part = place.with_name(f"{place.name}.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -216,15 +216,6 @@ def _fetched(address: str) -> Path:
         (part / MODEL).write_bytes(system.cat_file(f"{there}/{MODEL}"))
         part.rename(place)
     return place
-
-
-def _cache() -> Path:
-    chosen = os.environ.get("DIAMOND_CACHE")
-    if chosen:
-        return Path(chosen).expanduser() / "networks"
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("diamond-cutter")) / "networks"
 
 
 def _reached(address: str) -> tuple[Any, str]:

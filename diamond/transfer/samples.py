@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from PIL import Image
 
 from diamond.attribution.streams import SOUND_SUFFIXES
 from modelzoo.inputs.urls import is_url
+from modelzoo.user_cache import user_cache
 
 __all__ = ["Samples", "SamplesError", "read_samples"]
 
@@ -176,14 +176,14 @@ def _folder_of(source: str | Path) -> Path:
 def _fetched(address: str) -> Path:
     import pooch
 
-    return Path(pooch.retrieve(address, known_hash=None, path=_cache() / "archives", progressbar=True))
+    return Path(pooch.retrieve(address, known_hash=None, path=user_cache("samples") / "archives", progressbar=True))
 
 
 def _unpacked(archive: Path) -> Path:
     if not (zipfile.is_zipfile(archive) or tarfile.is_tarfile(archive)):
         raise SamplesError(f"{archive} is no folder and no archive; expected {', '.join(ARCHIVES)}")
     content = archive.stat()
-    into = _cache() / "unpacked" / f"{archive.stem}-{content.st_size}-{int(content.st_mtime)}"
+    into = user_cache("samples") / "unpacked" / f"{archive.stem}-{content.st_size}-{int(content.st_mtime)}"
     if not into.is_dir():
         part = into.with_name(f"{into.name}.part")
         part.mkdir(parents=True, exist_ok=True)
@@ -196,12 +196,6 @@ def _unpacked(archive: Path) -> Path:
                 opened_tar.extractall(part, filter="data")
         part.rename(into)
     return into
-
-
-def _cache() -> Path:
-    import os
-
-    return Path(os.environ.get("DIAMOND_CACHE") or platformdirs.user_cache_dir("diamond-cutter")) / "samples"
 
 
 def _of_folder(folder: Path) -> Samples:

@@ -38,6 +38,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
 from modelzoo.cards import WeightSource
+from modelzoo.user_cache import user_cache
 from modelzoo.weights.errors import WeightsError
 
 __all__ = ["cache_folder", "cache_path", "check", "distribution", "keras_folder", "locate", "state"]
@@ -51,12 +52,7 @@ CHUNK_BYTES = 1024 * 1024
 
 def cache_folder() -> Path:
     """Folder of downloaded weights: ``$DIAMOND_CACHE/weights``, or the user's cache folder."""
-    chosen = os.environ.get("DIAMOND_CACHE")
-    if chosen:
-        return Path(chosen).expanduser() / "weights"
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("diamond-cutter")) / "weights"
+    return user_cache("weights")
 
 
 def keras_folder() -> Path:
