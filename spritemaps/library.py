@@ -59,7 +59,7 @@ def user_store() -> Store:
     """
     cache = os.environ.get(CACHE_VARIABLE)
     if cache:
-        return Store(Path(cache) / "spritemaps")
+        return Store(Path(cache).expanduser() / "spritemaps")
     import platformdirs
 
     return Store(platformdirs.user_cache_path("diamond-cutter") / "spritemaps")
