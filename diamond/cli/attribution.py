@@ -1,73 +1,197 @@
-"""``diamond attribute NAME IMAGE...``: which channels speak for a class in pictures, and where, as one page."""
+"""``diamond attribute``, ``map`` and ``saliency``: what in a picture speaks for a class, by channel, cell and pixel."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from diamond.cli.app import app, or_exit
+from diamond.cli import completion
+from diamond.cli.app import app, check_out
+from diamond.cli.arguments import Image, Json, Layers, Name, Out, Seed, Store, Weights
+from diamond.cli.networks import load_network, number_or_word, split_words
+from diamond.cli.printing import has_bar, print_json, print_result, rows_of
 
 __all__: list[str] = []
+
+Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Paths or URLs of pictures, or folders.")]
+Positive = Annotated[
+    str,
+    typer.Option(
+        metavar="CLASS",
+        help="The class asked about: a label, an index, top1, top2 ...; none for no class.",
+        autocompletion=completion.classes,
+    ),
+]
+Negative = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS",
+        help="A class held against it, the same way, or others for all of them.",
+        autocompletion=completion.classes,
+    ),
+]
 
 
 @app.command()
 def attribute(
-    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Paths or URLs of pictures, or folders.")],
-    layers: Annotated[
-        str | None, typer.Option(help="Addresses, with commas between; a shallow, a middle and a deep one without.")
-    ] = None,
-    positive: Annotated[
-        str, typer.Option(help="The class asked about: a label, an index, top1, top2 ...; none for no class.")
-    ] = "top1",
-    negative: Annotated[
-        str | None, typer.Option(help="A class held against it, the same way, or others for all of them.")
-    ] = None,
-    method: Annotated[str, typer.Option(help="gradient, path or activation.")] = "gradient",
-    weights: Annotated[str, typer.Option(help="A file with other weights.")] = "default",
-    top: Annotated[int, typer.Option(help="How many channels of each layer.")] = 8,
-    store: Annotated[str | None, typer.Option(help="Where to look first for sprites.")] = None,
+    name: Name,
+    images: Images,
+    layers: Layers = None,
+    positive: Positive = "top1",
+    negative: Negative = None,
+    method: Annotated[str, typer.Option(metavar="WORD", help="gradient, path or activation.")] = "gradient",
+    weights: Weights = "default",
+    top: Annotated[int, typer.Option(metavar="N", help="How many channels of each layer.")] = 8,
+    store: Store = None,
     render: Annotated[bool, typer.Option("--render", help="Render the sprites that no store has.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("attribution.html"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the page goes.")] = Path("attribution.html"),
+    as_json: Json = False,
 ) -> None:
-    """Name what is in pictures, show the channels that speak for it and where they are, and write one page.
+    """Name what is in pictures, and show which channels speak for it and where.
 
-    Of a folder every picture in it counts; broken ones are told and left out.
+    A shallow, a middle and a deep layer are shown unless --layers says others. Of a folder every picture in it counts;
+    broken ones are told and left out.
 
-    Example: diamond attribute EfficientNetLite0 cat.jpg --positive tabby --negative "tiger cat"
+    Example: diamond attribute EfficientNetLite0 cat.jpg --positive tabby
+
+    Example: diamond attribute EfficientNetLite0 photos/ --out photos.html
     """
+    if out.suffix != ".html":
+        raise ValueError(f"the page would be {out.name!r}; expected a name that ends in .html")
+    check_out(out)
+    net = load_network(name, weights)
+    from diamond.attribution.report import read_report
 
-    def run() -> None:
-        import warnings
+    found = read_report(
+        net,
+        images if len(images) > 1 else images[0],
+        layers=split_words(layers),
+        positive=None if positive == "none" else number_or_word(positive),
+        negative=None if negative is None else number_or_word(negative),
+        method=method,
+        top=top,
+        store=store,
+        render=render,
+        progress=has_bar(),
+    )
+    found.save(out)
+    if as_json:
+        answers = None if found.answers is None else rows_of(found.answers.to_dataframe())
+        print_json(
+            {
+                "network": net.name,
+                "method": method,
+                "positive": found.rows[0].positive,
+                "negative": found.rows[0].negative,
+                "predictions": answers,
+                "rows": rows_of(found.rows.to_dataframe()),
+                "skipped": list(found.rows[0].skipped),
+                "written": str(out),
+            }
+        )
+        return
+    typer.echo(repr(found))
+    typer.echo(f"written: {out}")
 
-        from diamond.attribution.report import write_report
-        from modelzoo.registry import load
 
-        def tell(message: Warning | str, *_: Any, **__: Any) -> None:
-            typer.secho(f"diamond: {message}", err=True, fg=typer.colors.YELLOW)
+@app.command(name="map")
+def semantic_map(
+    name: Name,
+    image: Image,
+    layer: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[LAYER]",
+            help="A layer with height and width; the deepest landmark with them without.",
+            autocompletion=completion.layers,
+            show_default=False,
+        ),
+    ] = None,
+    positive: Positive = "top1",
+    negative: Negative = None,
+    top: Annotated[int, typer.Option(metavar="N", help="How many channels to name for each cell.")] = 4,
+    weights: Weights = "default",
+    store: Store = None,
+    out: Out = Path("map.html"),
+    as_json: Json = False,
+) -> None:
+    """Show what a layer sees at each place of a picture, and for which class.
 
-        net = load(name, weights=weights)
-        with warnings.catch_warnings():
-            # To whoever uses the command line, the place in our code means nothing.
-            warnings.simplefilter("always", UserWarning)
-            warnings.showwarning = tell
-            write_report(
-                net,
-                images if len(images) > 1 else images[0],
-                out,
-                layers=None if layers is None else [each.strip() for each in layers.split(",") if each.strip()],
-                positive=None if positive == "none" else _target(positive),
-                negative=None if negative is None else _target(negative),
-                method=method,
-                top=top,
-                store=store,
-                render=render,
-            )
+    The page is the map to hover over: each cell names its channels, with their sprites.
 
-    or_exit(run)
+    Example: diamond map EfficientNetLite0 cat.jpg
+    """
+    check_out(out)
+    net = load_network(name, weights)
+    from diamond.attribution.report import landmark_to_map
+    from diamond.attribution.semantic import semantic_map as find
+    from modelzoo import GraphError
+
+    place = layer or landmark_to_map(net)
+    if place is None:
+        raise GraphError(f"no layer of {net.name} has height and width, so that there are no places to map")
+    found = find(
+        net,
+        image,
+        place,
+        positive=None if positive == "none" else number_or_word(positive),
+        negative=None if negative is None else number_or_word(negative),
+        top=top,
+        store=store,
+    )
+    facts = {"network": net.name, "image": found.image, "layer": found.layer}
+    asked = {"positive": found.positive, "negative": found.negative, "logit": found.logit}
+    print_result(found, out, as_json=as_json, **facts, **asked)
 
 
-def _target(word: str) -> int | str:
-    return int(word) if word.isascii() and word.isdigit() else word
+@app.command()
+def saliency(
+    name: Name,
+    images: Images,
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="CLASS", help="The class: a label, an index, top1, top2 ...", autocompletion=completion.classes
+        ),
+    ] = "top1",
+    negative: Negative = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD,...",
+            help="gradient, gradient_x_input, integrated_gradients, smoothgrad, guided, grad_cam ..., with commas "
+            "between; or all.",
+        ),
+    ] = "gradient",
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER", help="Of grad_cam; the last with places without.", autocompletion=completion.layers
+        ),
+    ] = None,
+    weights: Weights = "default",
+    seed: Seed = 0,
+    out: Out = Path("saliency.html"),
+    as_json: Json = False,
+) -> None:
+    """Show which pixels of a picture a class score hangs on, by its gradient.
+
+    Example: diamond saliency EfficientNetLite0 cat.jpg --method grad_cam
+    """
+    check_out(out)
+    net = load_network(name, weights)
+    from diamond.attribution.saliency import saliency as follow
+
+    found = follow(
+        net,
+        images if len(images) > 1 else images[0],
+        target=number_or_word(target),
+        negative=None if negative is None else number_or_word(negative),
+        method="all" if method == "all" else split_words(method) or "gradient",
+        layer=layer,
+        seed=seed,
+        progress=has_bar(),
+    )
+    print_result(found, out, as_json=as_json, network=net.name, layer=found.layer)

@@ -7,19 +7,24 @@ from typing import Annotated
 
 import typer
 
-from diamond.cli.app import app, or_exit
+from diamond.cli.app import app
+from diamond.cli.networks import import_tensorflow
+from diamond.cli.printing import has_bar
 
 __all__: list[str] = []
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("diamond-demo"),
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the page goes.")] = Path("diamond-demo"),
 ) -> None:
-    """Name what is in a photo, show the channels that said so, render some, and write one page.
+    """Name what is in a photo, show the channels that said so, and write one page.
+
+    Half a minute, with nothing of your own.
 
     Example: diamond demo
     """
+    import_tensorflow()
     from diamond.demo import run
 
-    or_exit(lambda: run(folder))
+    run(folder, say=typer.echo, progress=has_bar())

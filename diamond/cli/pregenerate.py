@@ -2,201 +2,116 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from diamond.cli.app import Json, app, or_exit
+from diamond.cli.app import app
+from diamond.cli.arguments import Json, Layers, Name, Recipe, Weights
+from diamond.cli.ending import INTERRUPTED
+from diamond.cli.networks import load_network, split_words
+from diamond.cli.printing import print_json
+from diamond.cli.ranges import read_duration, read_numbers
 
 __all__: list[str] = []
-
-INTERRUPTED = 130
 
 
 @app.command()
 def pregenerate(
-    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
-    store: Annotated[str, typer.Option(help="Folder of the store, made where it is missing; or gs://, s3://.")],
-    weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "default",
-    layers: Annotated[str | None, typer.Option(help="Layers, by commas; the landmarks without.")] = None,
+    name: Name,
+    store: Annotated[str, typer.Option(metavar="FOLDER", help="The store, made where it is missing; or gs://, s3://.")],
+    weights: Weights = "default",
+    layers: Layers = None,
     all_layers: Annotated[bool, typer.Option("--all-layers", help="After the landmarks all other layers.")] = False,
-    channels: Annotated[str | None, typer.Option(help="Only batches with these channels: 0-31,40.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="texture, sprite ...; what suits each layer without.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of a sprite in pixels.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the optimiser.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Most channels at once.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the first attempt at each channel.")] = 0,
-    retries: Annotated[int, typer.Option(help="Most further attempts at a channel below the bar.")] = 3,
-    photos: Annotated[Path | None, typer.Option(help="Folder of photos that sprites have to beat.")] = None,
-    budget: Annotated[str | None, typer.Option(help="How long to go on: 45m, 2h, 1h30m.")] = None,
+    channels: Annotated[str | None, typer.Option(metavar="0-31,40", help="Only batches with these channels.")] = None,
+    recipe: Recipe = None,
+    size: Annotated[int | None, typer.Option(metavar="PX", help="Side of a sprite in pixels.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of the optimiser.")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Most channels at once.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the first attempt at each channel.")] = 0,
+    retries: Annotated[int, typer.Option(metavar="N", help="Most further attempts at a channel below the bar.")] = 3,
+    photos: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Photos that sprites have to beat.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="TIME", help="How long to go on: 45m, 2h, 1h30m.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what it will take.")] = False,
-    shard: Annotated[str | None, typer.Option(help="i/n: the i-th of n parts, beside other processes.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster: auto.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that render; one a GPU without.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="The I-th of N parts, beside other processes.")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="WORD", help="local or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the Ray cluster: auto.")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that render; one a GPU without.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Render every channel of a network's landmarks into a store; interrupted, the same command goes on.
+    """Render every channel of a network's landmarks into a store.
 
-    Example: diamond pregenerate InceptionV1_caffe --weights bvlc_googlenet.safetensors --store sprites --plan
+    Interrupted, by Ctrl-C or by a batch system, it ends with exit code 130, and the same command goes on.
+
+    Example: diamond pregenerate EfficientNetLite0 --store sprites --plan
+
+    Example: diamond pregenerate EfficientNetLite0 --store sprites --budget 2h
     """
     # A batch system ends a job with SIGTERM: as good as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = None if channels is None else read_numbers(channels)
+    seconds = None if budget is None else read_duration(budget)
+    _obey_threads(store)
+    from diamond.pregenerate.hands import leave_gpus
 
-    def run() -> Any:
-        numbers = None if channels is None else read_numbers(channels)
-        seconds = None if budget is None else read_duration(budget)
-        _obey_threads(store)
-        from diamond.features.renderer import BATCH
-        from diamond.pregenerate.hands import leave_gpus
-        from diamond.pregenerate.run import pregenerate as do
-        from modelzoo.registry import load
+    leave_gpus(workers, engine)
+    net = load_network(name, weights)
+    from diamond.features.renderer import BATCH
+    from diamond.pregenerate.run import pregenerate as do
 
-        leave_gpus(workers, engine)
-        return do(
-            load(name, weights=weights),
-            None if layers is None else [word for word in layers.split(",") if word],
-            store=store,
-            recipe=recipe,
-            size=size,
-            steps=steps,
-            channels=numbers,
-            all_layers=all_layers,
-            seed=seed,
-            retries=retries,
-            photos=photos,
-            budget=seconds,
-            plan_only=plan,
-            shard=shard,
-            engine=engine,
-            workers=workers,
-            address=address,
-            batch=batch or BATCH,
-        )
-
-    try:
-        report = or_exit(run)
-    except KeyboardInterrupt:
-        typer.secho("interrupted; what is finished is kept, the same command goes on", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    print(report)
+    report = do(
+        net,
+        split_words(layers),
+        store=store,
+        recipe=recipe,
+        size=size,
+        steps=steps,
+        channels=numbers,
+        all_layers=all_layers,
+        seed=seed,
+        retries=retries,
+        photos=photos,
+        budget=seconds,
+        plan_only=plan,
+        shard=shard,
+        engine=engine,
+        workers=workers,
+        address=address,
+        batch=batch or BATCH,
+    )
+    if as_json:
+        names = ("network", "store", "stopped", "took_s", "batches", "forecast_s", "forecast_bytes", "complete")
+        facts = {fact: getattr(report, fact) for fact in names}
+        print_json({**facts, "layers": [vars(row) for row in report.layers], "notes": report.notes})
+    else:
+        typer.echo(report)
     if report.stopped.startswith("interrupted"):
         raise typer.Exit(INTERRUPTED)
 
 
 @app.command()
-def diverse(
-    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
-    layer: Annotated[str, typer.Argument(help="A layer whose sprites the store has.")],
-    channels: Annotated[str, typer.Argument(help="Channels: 0-31,40.")],
-    store: Annotated[str | None, typer.Option(help="Where to look first for the layer's sprites.")] = None,
-    weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "default",
-    count: Annotated[int, typer.Option(help="How many pictures of each channel.")] = 4,
-    seed: Annotated[int, typer.Option(help="Of the first picture.")] = 0,
-) -> None:
-    """Render several different pictures of channels, kept beside their sprites; diamond site shows them.
-
-    Example: diamond diverse InceptionV1_caffe inception_4d_output 24,57 --store sprites
-    """
-
-    def run() -> str:
-        from diamond.pregenerate.diverse import diverse as do
-        from modelzoo.registry import load
-
-        numbers = read_numbers(channels)
-        kept = do(load(name, weights=weights), layer, numbers, count=count, store=store, seed=seed)
-        return f"{len(numbers)} channels, {count} pictures each: {kept.folder}"
-
-    print(or_exit(run))
-
-
-@app.command()
-def exemplars(
-    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
-    photos: Annotated[Path, typer.Argument(help="Folder of photos.")],
-    store: Annotated[str, typer.Option(help="Folder of the store with the network's sprites.")],
-    layers: Annotated[str | None, typer.Option(help="Layers, by commas; all that the store has without.")] = None,
-    weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "default",
-    top: Annotated[int, typer.Option(help="How many photos of each channel.")] = 6,
-) -> None:
-    """Find the photos that excite each channel most, kept beside its sprite; diamond site shows them.
-
-    Example: diamond exemplars EfficientNetLite0 photos --store sprites
-    """
-
-    def run() -> None:
-        from diamond.inspection.exemplars import exemplars as find_exemplars
-        from modelzoo.fingerprint import fingerprints
-        from modelzoo.registry import load
-        from spritemaps import Store, StoreError
-
-        net, keep = load(name, weights=weights), Store(store)
-        if layers is not None:
-            asked = [word for word in layers.split(",") if word]
-        else:
-            prints = fingerprints(net.graph, net.card.input)
-            there = {sprites.fingerprint for sprites in keep.layers()}
-            asked = [layer.name for layer in net.layers if prints[net.node(layer).index] in there]
-        if not asked:
-            raise StoreError(f"{store} has no sprites of {net.name}; diamond pregenerate renders them")
-        for layer in asked:
-            found = find_exemplars(net, photos, layer, top=top, store=keep)
-            kept = found.keep()
-            print(f"{layer}: {kept.count:,} pictures of {len(kept.captions):,} channels, from {found.count:,} photos")
-
-    or_exit(run)
-
-
-@app.command()
 def status(
-    store: Annotated[Path, typer.Argument(help="Folder of the store.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.")],
     as_json: Json = False,
 ) -> None:
-    """Say how far a pregeneration is, from another shell: layers finished and begun, sprites, dead, time left.
+    """Say how far a pregeneration is, from another shell.
+
+    Layers finished and begun, sprites, dead channels, time left.
 
     Example: diamond status sprites
     """
     from diamond.pregenerate.status import status_of
 
-    found = or_exit(lambda: status_of(store), tensorflow=False)
-    print(json.dumps(found.to_dict(), indent=1) if as_json else found)
-
-
-def read_numbers(text: str) -> list[int]:
-    """Read channel numbers: ``"0-31,40"``.
-
-    Raises
-    ------
-    ValueError
-        Where it is no such thing.
-    """
-    numbers: list[int] = []
-    for word in filter(None, text.split(",")):
-        first, _, last = word.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or word.endswith("-"):
-            raise ValueError(f"channels {text!r}: {word!r} is no number and no range; expected something like 0-31,40")
-        numbers += range(int(first), int(last or first) + 1)
-    return numbers
-
-
-def read_duration(text: str) -> float:
-    """Read a time in seconds: ``"2h"``, ``"1h30m"``, ``"90s"``; a bare number is minutes.
-
-    Raises
-    ------
-    ValueError
-        Where it is no such thing.
-    """
-    import re
-
-    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)(?:m|$))?(?:(\d+(?:\.\d+)?)s)?", text.strip())
-    if match is None or not any(match.groups()):
-        raise ValueError(f"a budget of {text!r}; expected something like 45m, 2h or 1h30m")
-    hours, minutes, seconds = (float(word or 0) for word in match.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    found = status_of(store)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        typer.echo(found)
 
 
 def _obey_threads(place: str) -> None:

@@ -7,43 +7,44 @@ from typing import Annotated
 
 import typer
 
-from diamond.cli.app import app, check_out, or_exit
+from diamond.cli import completion
+from diamond.cli.app import app, check_out
+from diamond.cli.arguments import Json, Layers, Name, Out, Seed, Weights
+from diamond.cli.networks import load_network, split_words
+from diamond.cli.printing import has_bar, print_result, rows_of
 
 __all__: list[str] = []
+
+Latency = Annotated[bool, typer.Option("--latency/--no-latency", help="Measure the seconds to each answer.")]
 
 
 @app.command()
 def cut(
-    name: Annotated[str, typer.Argument(help="A network of the zoo, or the path of a .keras or .h5 file.")],
+    name: Name,
     data: Annotated[
         str,
         typer.Argument(metavar="FOLDER", help="A folder with a folder for each class; or a .zip or .tar, or its URL."),
     ],
-    layers: Annotated[
-        str | None, typer.Option(help="Cuts to measure, with commas between; the landmarks without.")
-    ] = None,
-    weights: Annotated[str, typer.Option(help="A file with other weights.")] = "default",
-    latency: Annotated[bool, typer.Option("--latency/--no-latency", help="Measure the seconds to each cut.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
-    out: Annotated[Path, typer.Option(help="Where to: .html, .png, .csv or .npz.")] = Path("cuts.html"),
+    layers: Layers = None,
+    weights: Weights = "default",
+    latency: Latency = True,
+    seed: Seed = 0,
+    out: Out = Path("cuts.html"),
+    as_json: Json = False,
 ) -> None:
-    """Measure where to cut a network for your classes, and recommend the cheapest cut that is as good as the best.
+    """Measure where to cut a network for your classes, and recommend a cut.
+
+    The cheapest that is as good as the best; the landmarks are measured unless --layers says others.
 
     Example: diamond cut EfficientNetLite0 flowers/ --out flowers.html
     """
+    check_out(out)
+    net = load_network(name, weights)
+    from diamond.transfer.cut_points import cut_points
 
-    def run() -> None:
-        from diamond.transfer.cut_points import cut_points
-        from modelzoo.registry import load
-
-        check_out(out)
-        named = None if layers is None else [each.strip() for each in layers.split(",") if each.strip()]
-        found = cut_points(load(name, weights=weights), data, layers=named, latency=latency, seed=seed)
-        typer.echo(repr(found))
-        found.save(out)
-        typer.echo(f"written: {out}")
-
-    or_exit(run)
+    found = cut_points(net, data, layers=split_words(layers), latency=latency, seed=seed, progress=has_bar())
+    facts = {"network": net.name, "classes": found.classes, "recommended": found.recommended, "tied": found.tied}
+    print_result(found, out, as_json=as_json, **facts)
 
 
 @app.command()
@@ -51,7 +52,9 @@ def compare(
     networks: Annotated[
         list[str],
         typer.Argument(
-            metavar="NETWORKS", help="Networks of the zoo, or paths of saved ones: what dc.save wrote, .keras, .h5."
+            metavar="NAME...",
+            help="Networks of the zoo, .keras or .h5 files, or folders that dc.save wrote; two or more.",
+            autocompletion=completion.networks,
         ),
     ],
     data: Annotated[
@@ -59,32 +62,30 @@ def compare(
         typer.Option(metavar="FOLDER", help="A folder with a folder for each class; or a .zip or .tar, or its URL."),
     ],
     names: Annotated[
-        str | None, typer.Option(help="What to call the networks, with commas between; their own names without.")
+        str | None,
+        typer.Option(metavar="WORD,...", help="What to call them, with commas between; their own names without."),
     ] = None,
-    level: Annotated[float, typer.Option(help="How often the intervals shall hold the truth.")] = 0.95,
-    latency: Annotated[bool, typer.Option("--latency/--no-latency", help="Measure the seconds of one sample.")] = True,
-    examples: Annotated[int, typer.Option(help="At most so many samples that they disagree about.")] = 24,
-    out: Annotated[Path, typer.Option(help="Where to: .html, .png, .csv or .npz.")] = Path("comparison.html"),
+    level: Annotated[float, typer.Option(metavar="X", help="How often the intervals shall hold the truth.")] = 0.95,
+    latency: Latency = True,
+    examples: Annotated[int, typer.Option(metavar="N", help="At most so many samples that they disagree about.")] = 24,
+    out: Out = Path("comparison.html"),
+    as_json: Json = False,
 ) -> None:
-    """Compare networks on the same samples: which is right more often, whether that is more than chance, and the cost.
+    """Compare networks on the same samples: which is right more often, and the cost.
 
-    Example: diamond compare flowers_student mobilenet.keras --data flowers/val --out flowers.html
+    Says also whether that is more than chance. The classes are those of the data, so that each network must know them.
+
+    Example: diamond compare student.keras EfficientNetLite0 --data cats/
     """
+    from diamond.transfer.samples import read_samples
 
-    def run() -> None:
-        from diamond.transfer.compare import compare as compared
-        from diamond.transfer.samples import read_samples
-        from modelzoo.registry import load
+    check_out(out)
+    called = None if names is None else [each.strip() for each in names.split(",")]
+    # A folder that is not there is told before networks are loaded.
+    samples = read_samples(data)
+    nets = [load_network(each) for each in networks]
+    from diamond.transfer.compare import compare as compared
 
-        check_out(out)
-        called = None if names is None else [each.strip() for each in names.split(",")]
-        # A folder that is not there is told before networks are loaded.
-        samples = read_samples(data)
-        found = compared(
-            [load(each) for each in networks], samples, names=called, level=level, latency=latency, examples=examples
-        )
-        typer.echo(repr(found))
-        found.save(out)
-        typer.echo(f"written: {out}")
-
-    or_exit(run)
+    found = compared(nets, samples, names=called, level=level, latency=latency, examples=examples, progress=has_bar())
+    facts = {"classes": found.classes, "pairs": rows_of(found.pairs)} if as_json else {}
+    print_result(found, out, as_json=as_json, **facts)

@@ -23,7 +23,7 @@ from diamond.features.renderer import BATCH
 from diamond.pregenerate.choice import recipe_of
 from diamond.pregenerate.freeze import checked_channels
 from modelzoo import Layer, Network
-from spritemaps import Store, StoreError, find
+from spritemaps import Store, StoreError, find, packaged_store
 from spritemaps.companions import Companions, keep
 
 __all__ = ["diverse"]
@@ -73,7 +73,7 @@ def diverse(
     ValueError
         For a `count` below 2 or above 16.
     StoreError
-        Where no store has the layer's sprites, or theirs cannot be written.
+        Where no store has the layer's sprites, or theirs cannot be written, as those that came with the package.
     """
     if not 2 <= count <= BATCH // 2:
         raise ValueError(f"count is {count}; expected 2 to {BATCH // 2} pictures of a channel")
@@ -84,6 +84,11 @@ def diverse(
         raise StoreError(
             f"no store has sprites of {place.name!r} to keep others beside: dc.spritemap(net, {place.name!r}) renders "
             "them"
+        )
+    if sprites.folder is not None and packaged_store().root in sprites.folder.parents:
+        raise StoreError(
+            f"the sprites of {place.name!r} that were found came with the package, which is not written to; give a store "
+            f"of your own that has them: diamond pregenerate {net.name} --layers {place.name} --store FOLDER"
         )
     settled = replace(recipe_of(net, place, recipe), size_px=sprites.tile_px)
     together = BATCH // count

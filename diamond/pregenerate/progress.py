@@ -26,6 +26,7 @@ from spritemaps.parts import better
 __all__ = ["Progress", "steps_of"]
 
 LOG_EVERY_S = 30.0
+LINE = "{desc}: {percentage:3.0f}%|{bar:10}| {elapsed}<{remaining}{postfix}"
 
 
 def steps_of(job: Job, attempt: int) -> int:
@@ -60,15 +61,16 @@ class Progress:
         self._lock = threading.RLock()
         whole = sum(job.spec.channels * steps_of(job, 1) * w for job, w in zip(jobs, weights, strict=True))
         done = sum(self._done_steps(number) * w for number, w in enumerate(weights))
-        piped = not sys.stderr.isatty()
+        logged = not sys.stderr.isatty() and _is_plain()
         self._bar = tqdm(
             total=max(whole, done, 1e-9),
             initial=done,
             desc=title,
             disable=not shown,
             smoothing=0.0,
-            mininterval=LOG_EVERY_S if piped and _is_plain() else 0.5,
-            bar_format="{desc}: {percentage:3.0f}%|{bar:10}| {elapsed}<{remaining}{postfix}",
+            mininterval=LOG_EVERY_S if logged else 0.5,
+            bar_format="{desc}: {percentage:3.0f}%, {elapsed} so far, {remaining} to come{postfix}" if logged else LINE,
+            **({"file": _Log()} if logged else {}),
         )
         self._tell()
 
@@ -121,6 +123,18 @@ class Progress:
         self._bar.set_postfix_str(
             f"{done:,} of {channels:,} channels, {dead:,} dead, {retried:,} retried", refresh=False
         )
+
+
+class _Log:
+    """The standard error as a log: each state of the line is a line of its own, and none is drawn over."""
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line:
+            sys.stderr.write(f"{line}\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _is_plain() -> bool:

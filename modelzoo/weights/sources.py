@@ -2,11 +2,11 @@
 
 ::
 
-    >>> source = card.weights[0]
-    >>> state(source)
-    'downloadable'
-    >>> path = locate(source, name=card.name)      # downloads it, once
-    >>> check(path, source)                        # raises unless it is byte for byte the published file
+        source = card.weights[0]
+        state(source)
+        # 'downloadable'
+        path = locate(source, name=card.name)      # downloads it, once
+        check(path, source)                        # raises unless it is byte for byte the published file
 
 A weight file that broke off in the middle, or that someone exchanged, often still opens, and the network answers
 nonsense; worse, opening may already be the attack. So a file is first *located* (in an installed package, in the cache,
@@ -272,6 +272,8 @@ def _fetched(source: WeightSource, folder: Path, path: Path, name: str) -> Path:
         unit_divisor=1024,
         desc=f"Weights of {name}",
         leave=False,
+        # Where nobody watches, as in a log, there is no bar.
+        disable=None,
     )
     downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S)
     # No hash is given to pooch: it would fetch a file that differs again and again, and knows archives only as a whole.

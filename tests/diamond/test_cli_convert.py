@@ -29,7 +29,7 @@ def file(tmp_path):
 def test_convert_then_models_layers_and_check(file, zoo):
     done = RUN.invoke(app, ["convert", file, "--name", "Mine", "--input-size", "16", "--value-range", "-1", "1"])
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines() == [str(zoo / "Mine"), "Mine: 5 outputs, RGB, values -1 .. 1"]
+    assert done.stdout.splitlines() == ["Mine: 5 outputs, RGB, values -1 .. 1", f"written: {zoo / 'Mine'}"]
     assert "Mine" in RUN.invoke(app, ["models"]).stdout
     assert "conv" in RUN.invoke(app, ["layers", "mine"]).stdout
     checked = RUN.invoke(app, ["check", "Mine"])
@@ -58,7 +58,7 @@ def test_convert_without_a_range_says_it_is_a_guess(file):
 def test_convert_takes_the_order_of_channels_and_their_means(options, told, per_channel, file):
     done = RUN.invoke(app, ["convert", file, "--name", "Mine", *options])
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines()[1] == f"Mine: 5 outputs, {told}"
+    assert done.stdout.splitlines()[0] == f"Mine: 5 outputs, {told}"
     spec = cards()["Mine"].input
     assert not spec.assumed
     assert per_channel is None or spec.per_channel == per_channel
