@@ -2,6 +2,7 @@
 
 import lazy_loader
 
+from diamond.show.figures_in_notebooks import show_figures
 from modelzoo import AudioFrontend, InputSpec, LogScale, image, load, load_sound, models
 
 # What needs TensorFlow is imported when it is first asked for: `import diamond` stays under a second.
@@ -97,3 +98,5 @@ __all__ = [  # noqa: PLE0604
     "models",
     *_lazy,
 ]
+
+show_figures()
