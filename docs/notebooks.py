@@ -53,7 +53,8 @@ LONGEST_CELL_S = 1800
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LINK = re.compile(r'href="(\w+)\.ipynb"')
 BADGE = re.compile(r"<img[^>]*colab-badge[^>]*>")
-FRAME = 'sandbox="allow-scripts"'
+FRAME = re.compile(r'(<iframe[^>]*?sandbox=")')
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Shown(NamedTuple):
@@ -83,18 +84,25 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Leave out progress bars, which say nothing afterwards, and give every picture a description."""
+    """Fold the forms without a story, leave out progress bars, and give every picture a description."""
     said = ""
-    for cell in notebook.cells:
+    for i, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
-            said = re.split(r"(?<=[.?!])\s", re.sub(r"[#*`|]|\n", " ", cell.source).strip())[0]
+            said = re.split(r"(?<=[.?!])\s", re.sub(r"[#*`|\n]", " ", cell.source).strip())[0]
             continue
-        cell.outputs = [
-            each for each in cell.outputs if each.get("name") != "stderr" and WIDGET not in each.get("data", {})
-        ]
+        cell.outputs = [each for each in cell.outputs if not is_passing(each)]
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
                 output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": said or "a figure"}
+        if cell.metadata.get("cellView") == "form":
+            title = cell.source.split("\n")[0].removeprefix("#@title ")
+            folded = f"<details><summary>{html.escape(title)}</summary>\n\n```python\n{cell.source}\n```\n\n</details>"
+            notebook.cells[i] = nbformat.v4.new_markdown_cell(folded, id=cell.id)
+
+
+def is_passing(output: nbformat.NotebookNode) -> bool:
+    """Whether an output says nothing once the cell is done: a progress bar, what a library warns of."""
+    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
 
 
 def page(notebook: nbformat.NotebookNode, *, title: str, digest: str, seconds: float) -> str:
@@ -102,7 +110,7 @@ def page(notebook: nbformat.NotebookNode, *, title: str, digest: str, seconds: f
     exporter = nbconvert.HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)
     # The results are ours: with the page's own origin their height can be read, and no frame scrolls inside the page.
-    body = body.replace(FRAME, 'sandbox="allow-scripts allow-same-origin"')
+    body = FRAME.sub(r"\1allow-same-origin ", body)
     body = BADGE.sub("Open in Colab", LINK.sub(r'href="\1.html"', body))
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     return (
@@ -228,7 +236,7 @@ def main() -> None:
             render(path, given.out)
         except CellExecutionError as error:
             failed.append(path.stem)
-            print(f"{path.stem}: failed\n{error}", file=sys.stderr)
+            print(f"{path.stem}: failed\n{ANSI.sub('', str(error))}", file=sys.stderr)
             continue
         print(f"{path.stem}: {time.monotonic() - start:.0f} s", flush=True)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -262,18 +270,18 @@ a { color: var(--link); } .anchor-link, .prompt { display: none; }
 pre, code { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 p code, li code, td code { background: var(--code); padding: .1em .3em; border-radius: 4px; }
 .highlight, .output_stream { background: var(--code); border-radius: 6px; }
-.highlight pre, .output_stream pre { margin: 0; padding: .7rem .9rem; overflow-x: auto; }
+.highlight pre, .output_stream pre { margin: 0; padding: .7rem .9rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .output_stream { margin: .5rem 0; border-left: 3px solid var(--line); background: none; }
-.output_text pre { overflow-x: auto; }
+.output_text pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .code_cell { margin: .8rem 0 1.4rem; } .output_area { margin: .6rem 0; overflow-x: auto; }
 .output_png img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 iframe { width: 100%; border: 0; }
-details.form > summary { cursor: pointer; color: var(--soft); }
-table { border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+details > summary { cursor: pointer; color: var(--soft); }
+table { border: 0; border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
+th, td { border: 0; padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 1.2rem; }
-.card { display: flex; flex-direction: column; gap: .4rem; border: 1px solid var(--line); border-radius: 8px; overflow: hidden;
-  color: inherit; text-decoration: none; padding-bottom: .8rem; }
+.card { display: flex; flex-direction: column; gap: .4rem; border: 1px solid var(--line); border-radius: 8px;
+  overflow: hidden; color: inherit; text-decoration: none; padding-bottom: .8rem; }
 .card img { width: 100%; aspect-ratio: 8 / 5; object-fit: cover; object-position: top; background: #fff; }
 .card strong, .card span { padding: 0 .9rem; } .card span { color: var(--soft); font-size: 14px; }
 footer { margin-top: 3rem; color: var(--soft); font-size: 14px; }
@@ -285,15 +293,17 @@ footer { margin-top: 3rem; color: var(--soft); font-size: 14px; }
 <script>
 // A frame is as high as what is in it, so that nothing scrolls inside the page.
 const fit = frame => {
-  const inside = frame.contentDocument && frame.contentDocument.documentElement;
-  if (inside && inside.scrollHeight) frame.style.height = inside.scrollHeight + "px";
+  const inside = frame.contentDocument && frame.contentDocument.body;
+  if (inside) frame.style.height = Math.ceil(inside.getBoundingClientRect().bottom + 16) + "px";
+};
+const follow = frame => {
+  fit(frame);
+  const inside = frame.contentDocument && frame.contentDocument.body;
+  if (inside) new ResizeObserver(() => fit(frame)).observe(inside);
 };
 for (const frame of document.querySelectorAll("iframe")) {
-  frame.addEventListener("load", () => {
-    fit(frame);
-    new ResizeObserver(() => fit(frame)).observe(frame.contentDocument.body);
-  });
-  if (frame.contentDocument && frame.contentDocument.readyState === "complete") fit(frame);
+  frame.addEventListener("load", () => follow(frame));
+  if (frame.contentDocument && frame.contentDocument.readyState === "complete") follow(frame);
 }
 </script>
 </body>
