@@ -6,6 +6,11 @@
 
 The table is derived from the nodes of `modelzoo.graph`: an operation that is no Keras layer stands in it, a layer of a
 nested model under its address, a shared layer once for each call. It draws itself as text and as HTML.
+
+>>> net.layers["block4_add"]
+Layer(name='block4_add', kind='Add', channels=40, grid_side=7, output_shape=(None, 28, 28, 40), position=41, stride_px=(8.0, 8.0), receptive_field_px=(67.0, 67.0), landmark=True)
+>>> net.layers.to_dataframe().query("channels > 1000")["name"].to_list()
+['block12_expand_conv', 'block12_expand_bn', 'block12_expand_relu', 'block12_depthwise_conv', 'block12_depthwise_bn', 'block12_depthwise_relu', 'block13_expand_conv', 'block13_expand_bn', 'block13_expand_relu', 'block13_depthwise_conv', 'block13_depthwise_bn', 'block13_depthwise_relu', 'block14_expand_conv', 'block14_expand_bn', 'block14_expand_relu', 'block14_depthwise_conv', 'block14_depthwise_bn', 'block14_depthwise_relu', 'block15_expand_conv', 'block15_expand_bn', 'block15_expand_relu', 'block15_depthwise_conv', 'block15_depthwise_bn', 'block15_depthwise_relu', 'head_conv', 'head_bn', 'head_relu', 'head_pool', 'head_dropout']
 """
 
 from __future__ import annotations
@@ -50,6 +55,14 @@ class Layer:
         ``(height, width)`` pixels of the input that one value sees, padding included; None where unknown.
     landmark
         Whether its spritemap is worth pregenerating.
+
+    Examples
+    --------
+    >>> layer = net.layers["block9_add"]
+    >>> layer.name, layer.kind, layer.channels, layer.grid_side, layer.output_shape, layer.position
+    ('block9_add', 'Add', 112, 11, (None, 14, 14, 112), 84)
+    >>> layer.stride_px, layer.receptive_field_px, layer.landmark, layer.is_spatial
+    ((16.0, 16.0), (275.0, 275.0), True, True)
     """
 
     name: str
@@ -73,6 +86,19 @@ class LayerTable:
     """The layers of a network in network order.
 
     ``table["block4_add"]`` gives a layer by name, iterating gives all of them, ``"block4_add" in table`` asks for one.
+
+    Examples
+    --------
+    >>> len(net.layers), net.layers.network, net.layers.names[:3]
+    (144, 'EfficientNetLite0', ('stem_conv', 'stem_bn', 'stem_relu'))
+    >>> [layer.name for layer in net.layers.landmarks][:3]
+    ['stem_relu', 'block0_project_bn', 'block2_add']
+    >>> net.layers.rows[-1].name, len(net.layers.aliases)
+    ('probabilities', 0)
+    >>> net.layers["block9"]
+    Traceback (most recent call last):
+        ...
+    modelzoo.graph.UnknownLayerError: no layer 'block9'; did you mean 'block9_add' or 'block7_add' or 'block6_add'? net.layers lists all 144
     """
 
     rows: tuple[Layer, ...]
@@ -116,7 +142,17 @@ class LayerTable:
         return {layer.name: layer for layer in self.rows}
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Give the table as a pandas DataFrame, one row a layer, indexed by position."""
+        """Give the table as a pandas DataFrame, one row a layer, indexed by position.
+
+        Examples
+        --------
+        >>> net.layers.to_dataframe()[["name", "channels", "stride_px"]].iloc[[3, 41, 139]]
+                                   name  channels     stride_px
+        position
+        3         block0_depthwise_conv        32    (2.0, 2.0)
+        41                   block4_add        40    (8.0, 8.0)
+        139                   head_relu      1280  (32.0, 32.0)
+        """
         import pandas as pd
 
         names = [f.name for f in fields(Layer)]
@@ -136,7 +172,9 @@ class LayerTable:
         return "\n".join([f"{self.network}: {len(self.rows)} layers (* landmark)", *lines])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:left;padding:2px 10px'>{html.escape(h)}</th>" for h in _HEADINGS)
+        head = "".join(
+            f"<th scope='col' style='text-align:left;padding:2px 10px'>{html.escape(h)}</th>" for h in _HEADINGS
+        )
         body = "".join(
             f"<tr style='{'font-weight:600' if layer.landmark else ''}'>"
             + "".join(
@@ -146,7 +184,8 @@ class LayerTable:
             for layer in self.rows
         )
         return (
-            f"<div style='max-height:480px;overflow:auto'><table style='border-collapse:collapse;font-size:13px'>"
+            f"<div role='region' aria-label='layers' tabindex='0' style='max-height:480px;overflow:auto'>"
+            f"<table style='border-collapse:collapse;font-size:13px'>"
             f"<caption style='text-align:left;padding:4px 10px'>{html.escape(self.network)}: {len(self.rows)} layers, "
             f"* landmark</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )

@@ -4,6 +4,9 @@
     cat.jpg  Egyptian cat (285) 38.2 %   tiger cat (282) 33.1 %   ...
 
 Values are kept for every class; the names and the order are for reading.
+
+>>> net.predict("cat.jpg", top=3)
+cat.jpg  tiger cat (282) 37.8 %  Egyptian cat (285) 36.7 %  tabby (281) 16.9 %
 """
 
 from __future__ import annotations
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Predictions"]
+
+_DOCUMENT = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>:root {{ color-scheme: light dark; }} body {{ font: 15px/1.45 system-ui, sans-serif; }}</style>
+<main><h1>{title}</h1>{table}</main></html>
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +49,28 @@ class Predictions:
         ``(image, top)`` of the same.
     logits
         ``(image, class)`` scores of all classes before the softmax.
+
+    Examples
+    --------
+    >>> found = net.predict(["cat.jpg", "coffee.jpg"], top=2)
+    >>> found
+    cat.jpg  tiger cat (282) 37.8 %  Egyptian cat (285) 36.7 %
+    coffee.jpg  espresso (967) 95.4 %  cup (968) 1.3 %
+    >>> found.network, found.images, found.classes.tolist(), found.labels
+    ('EfficientNetLite0', ('cat.jpg', 'coffee.jpg'), [[282, 285], [967, 968]], (('tiger cat', 'Egyptian cat'), ('espresso', 'cup')))
+    >>> found.probabilities.round(2), found.logits.shape
+    (array([[0.38, 0.37],
+           [0.95, 0.01]], dtype=float32), (2, 1000))
+    >>> found.to_dataframe()[["image", "label", "probability"]].round(2)
+            image         label  probability
+    0     cat.jpg     tiger cat         0.38
+    1     cat.jpg  Egyptian cat         0.37
+    2  coffee.jpg      espresso         0.95
+    3  coffee.jpg           cup         0.01
+    >>> found.plot()
+    <Figure size 500x272 with 2 Axes>
+    >>> found.save("answers.csv")
+    PosixPath('answers.csv')
     """
 
     network: str
@@ -65,23 +96,32 @@ class Predictions:
         )
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name}  " + "  ".join(self._words(i)) for i, name in enumerate(self.images))
+        return "\n".join(f"{name}  " + "  ".join(map("".join, self._words(i))) for i, name in enumerate(self.images))
 
-    def _words(self, image: int) -> list[str]:
+    def _words(self, image: int) -> list[tuple[str, str]]:
         each = zip(self.classes[image], self.labels[image], self.probabilities[image], strict=True)
-        return [f"{label} ({c}) {100 * p:.1f} %" for c, label, p in each]
+        return [(label, f" ({c}) {100 * p:.1f} %") for c, label, p in each]
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th style='text-align:left;padding:2px 10px'>{html.escape(name)}</th>"
-            + "".join(f"<td style='padding:2px 10px'>{html.escape(words)}</td>" for words in self._words(i))
+            f"<tr><th scope='row' dir='auto' style='text-align:left;padding:2px 10px'>{html.escape(name)}</th>"
+            + "".join(
+                f"<td style='padding:2px 10px'><bdi>{html.escape(label)}</bdi>{html.escape(rest)}</td>"
+                for label, rest in self._words(i)
+            )
             + "</tr>"
             for i, name in enumerate(self.images)
         )
-        return f"<table><caption>{html.escape(self.network)}</caption>{rows}</table>"
+        return f"<table><caption>{html.escape(self.network)}: the most probable classes</caption>{rows}</table>"
 
     def plot(self) -> Figure:
-        """Draw a bar for each class, one panel a picture."""
+        """Draw a bar for each class, one panel a picture.
+
+        Examples
+        --------
+        >>> net.predict("cat.jpg").plot()
+        <Figure size ... with 1 Axes>
+        """
         from matplotlib.figure import Figure
 
         n = len(self.images)
@@ -103,6 +143,11 @@ class Predictions:
         ------
         ValueError
             For any other suffix.
+
+        Examples
+        --------
+        >>> net.predict("photos/cat.jpg").save("answers.csv")
+        PosixPath('answers.csv')
         """
         path = Path(path)
         if path.suffix == ".csv":
@@ -112,7 +157,10 @@ class Predictions:
         elif path.suffix == ".png":
             self.plot().savefig(path, dpi=150)
         elif path.suffix == ".html":
-            path.write_text(f"<!doctype html><meta charset='utf-8'>{self._repr_html_()}", encoding="utf-8")
+            path.write_text(
+                _DOCUMENT.format(title=html.escape(f"What {self.network} says"), table=self._repr_html_()),
+                encoding="utf-8",
+            )
         else:
             raise ValueError(f"cannot save predictions as {path.suffix!r}; expected .csv, .npz, .png or .html")
         return path

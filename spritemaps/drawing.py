@@ -4,11 +4,15 @@
     >>> spritemap.plot().savefig("mixed4d.pdf")
 
 A grid of 2,048 squares without names is wallpaper. Here every square tells its channel and the activation it reached
-when it is hovered or focused, and a channel that never fired is crossed out, so that nobody reads meaning into noise.
+when it is hovered or reached by the keyboard (one stop of the Tab key, and arrows: radio buttons do that without a
+script), and a channel that never fired is crossed out, so that nobody reads meaning into noise.
 A page needs no script and no network: with styles alone it is alive, without them it is still the picture. A large grid
 is scaled down to keep a notebook small.
 
 The two verbs of this module: dead channels are *marked* in the picture, and a page is *framed*.
+
+>>> dc.spritemap(net, "block9_add").plot()
+<Figure size ... with 1 Axes>
 """
 
 from __future__ import annotations
@@ -37,12 +41,13 @@ PICTURE_BYTES = 600_000
 MOST_NAMED = 5000
 
 _STYLE = """
-body{margin:0;font:14px/1.4 system-ui,sans-serif;color:#222;background:#fff}
+body{margin:0;font:14px/1.4 system-ui,sans-serif;color:#222;background:#fff;color-scheme:light dark}
 h1{font-size:15px;margin:6px 0 0}p{margin:2px 0 8px;color:#555}
 .g{position:relative}.g img{display:block;width:100%}
 .c{position:absolute;inset:0;display:grid}
-.c i:hover,.c i:focus{outline:2px solid #e40;z-index:1}
-.c i:focus::after{content:attr(title);position:fixed;left:0;bottom:0;padding:2px 8px;background:#222;color:#fff}
+.c input{appearance:none;margin:0;min-width:0}
+.c input:is(:hover,:focus){outline:2px solid #e40;box-shadow:0 0 0 3px #fff;z-index:1}
+.c input:focus::after{content:attr(title);position:fixed;left:0;bottom:0;padding:2px 8px;background:#222;color:#fff}
 @media(prefers-color-scheme:dark){body{background:#111;color:#eee}p{color:#aaa}}
 """
 
@@ -99,13 +104,16 @@ def page(picture: Pixels, manifest: Manifest) -> str:
     uri = _picture_uri(mark_dead(small, records), side)
     heading, summary = html.escape(_heading(manifest)), html.escape(_summary(manifest))
     named = records if len(records) <= MOST_NAMED else ()
-    squares = "".join(f"<i tabindex=0 title='{_title(record)}'></i>" for record in named)
+    squares = "".join(
+        f"<input type=radio name=c aria-label='channel {record.channel}' title='{_title(record)}'>" for record in named
+    )
     track = f"repeat({side},1fr)"
     return (
         f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{heading}</title><style>{_STYLE}</style>"
-        f"<h1>{heading}</h1><p>{summary}</p><div class=g style='max-width:{_shown_px(picture)}px'>"
+        f"<main><h1>{heading}</h1><p>{summary}</p><div class=g style='max-width:{_shown_px(picture)}px'>"
         f"<img src='{uri}' alt='{heading}: {summary}'>"
-        f"<div class=c style='grid-template-columns:{track};grid-template-rows:{track}'>{squares}</div></div></html>"
+        f"<div class=c role=radiogroup aria-label=channels style='grid-template:{track}/{track}'>{squares}</div>"
+        "</div></main></html>"
     )
 
 
@@ -126,7 +134,7 @@ def _heading(manifest: Manifest) -> str:
 def _summary(manifest: Manifest) -> str:
     n, dead = len(manifest.records), sum(not record.alive for record in manifest.records)
     count = f"{n:,}" if n == manifest.channels else f"{n:,} of {manifest.channels:,}"
-    named = " (hover a square for its channel)" if n <= MOST_NAMED else ""
+    named = " (point at a square for its channel, or Tab and arrow keys)" if n <= MOST_NAMED else ""
     return f"{count} channels, {dead:,} dead, recipe {manifest.recipe_name}{named}"
 
 

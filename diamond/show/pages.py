@@ -7,7 +7,8 @@ so that neither its styles nor its names meet those of another output::
     >>> document = page("channel_attribution.html", title="Channels", rows=[attribution])
     >>> html = embed(document, title="Channels")
 
-Templates lie in ``diamond/show/templates``; every string is escaped on its way into one.
+Templates lie in ``diamond/show/templates``; every string is escaped on its way into one, and words in a script that runs
+from right to left are isolated, so that the numbers and words around them stay where they are.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from diamond.show.heat import overlay, visible
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["embed", "figure_uri", "page", "picture_uri"]
 
 EMBEDDED_HEIGHT_PX = 520
+# From the first to the last letter of Hebrew, Arabic and their neighbours, with what stands between.
+_LETTER = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]"
+_FROM_THE_RIGHT = re.compile(f"{_LETTER}(?:[^<>\n;,A-Za-z]*{_LETTER})?")
 
 
 def page(template: str, **content: Any) -> str:
@@ -92,12 +98,26 @@ def figure_uri(figure: Figure, *, dpi: int = 130) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def isolated(value: Any) -> Any:
+    r"""Put words that run from right to left between Unicode's isolates (UAX 9), in a string that is no markup.
+
+    Examples
+    --------
+    >>> isolated("قط: 0.31")
+    '\u2068قط\u2069: 0.31'
+    """
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isascii():
+        return value
+    return _FROM_THE_RIGHT.sub("\u2068\\g<0>\u2069", value)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("diamond.show"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=isolated,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -187,7 +187,7 @@ def page_of(spritemap):
 
 def test_its_page_names_every_square():
     page = page_of(subset((7, 2, 4)))
-    titles = re.findall(r"<i tabindex=0 title='([^']*)'></i>", page)
+    titles = re.findall(r"<input type=radio name=c aria-label='channel \d+' title='([^']*)'>", page)
     assert titles == ["channel 2, activation 0.2", "channel 4, dead after 3 attempts", "channel 7, activation 0.7"]
     assert "3 of 10 channels, 1 dead, recipe sprite" in page
     assert page.count("src='data:image/webp;base64,") == 1
