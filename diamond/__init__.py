@@ -23,6 +23,7 @@ __getattr__, __dir__, _lazy = lazy_loader.attach(
         "attribution.saliency_map": ["SaliencyMap"],
         "attribution.spatial": ["SpatialAttribution", "spatial_attribution"],
         "attribution.words": ["describe"],
+        "explorer.explore": ["explore"],
         "features.objectives": [
             "Objective",
             "align",

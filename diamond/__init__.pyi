@@ -26,6 +26,7 @@ from .attribution.semantic import semantic_map as semantic_map
 from .attribution.spatial import SpatialAttribution as SpatialAttribution
 from .attribution.spatial import spatial_attribution as spatial_attribution
 from .attribution.words import describe as describe
+from .explorer.explore import explore as explore
 from .features.objectives import Objective as Objective
 from .features.objectives import align as align
 from .features.objectives import alpha as alpha

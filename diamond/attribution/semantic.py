@@ -1,9 +1,11 @@
 """What a layer sees at each place of a picture, and for which class: one map to look at.
 
-    >>> found = semantic_map(net, "cat.jpg", "block9_add", positive="tiger cat", negative="tabby")
-    >>> found.heatmap.shape, found.channels[5, 8], found.scores[5, 8]
-    ((14, 14), array([71, 25, 3, 90]), array([0.08, -0.05, 0.04, 0.02], dtype=float32))
-    >>> found.save("cat.html")
+    ::
+
+        found = semantic_map(net, "cat.jpg", "block9_add", positive="tiger cat", negative="tabby")
+        found.heatmap.shape, found.channels[5, 8], found.scores[5, 8]
+        # ((14, 14), array([71, 25, 3, 90]), array([0.08, -0.05, 0.04, 0.02], dtype=float32))
+        found.save("cat.html")
 
 A heatmap says where, a list of channels says what, and neither says what is where. A semantic map keeps both: for each
 cell of the layer's grid the channels that matter most there, and how much the cell matters as a whole. Its page shows
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["SemanticMap", "semantic_map", "spatial_layer", "upright"]
+__all__ = ["SemanticMap", "semantic_map", "sharper", "spatial_layer", "upright"]
 
 # A photo is shown at up to so many times the size that the network saw it at.
 SHARPER = 2.5
@@ -90,6 +92,32 @@ class SemanticMap(Result):
     edges_hz, edges_s
         Of a sound: ``(cells high + 1,)`` frequencies between which the rows lie, lowest first, and
         ``(cells wide + 1,)`` seconds from the start of the patch. Else None.
+
+    Examples
+    --------
+    >>> found = dc.semantic_map(net, "cat.jpg", "block9_add", others=["coffee.jpg"])
+    >>> found.network, found.layer, found.image, found.question, found.unit
+    ('EfficientNetLite0', 'block9_add', 'cat.jpg', 'tiger cat', 'logits')
+    >>> found.positive, found.negative, round(float(found.logit), 1)
+    ('tiger cat', None, 9.2)
+    >>> found.heatmap.shape, found.channels.shape, found.scores.shape, found.activations.shape
+    ((14, 14), (14, 14, 4), (14, 14, 4), (14, 14, 112))
+    >>> found.overall, found.overall_scores.round(2)
+    (array([48, 96, 71, 38]), array([0.45, 0.35, 0.33, 0.32], dtype=float32))
+    >>> found.stride_px, found.picture.shape, found.photo.shape
+    ((16.0, 16.0), (224, 224, 3), (224, 224, 3))
+    >>> found.others, found.other_pictures.shape, found.other_activations.shape
+    (('coffee.jpg',), (1, 224, 224, 3), (1, 14, 14, 112))
+    >>> found.sprites, found.edges_hz, found.edges_s
+    (Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite'), None, None)
+    >>> found.to_dataframe().iloc[:2, :6].round(3)
+       row  column   cell  rank  channel  score
+    0    0       0  0.021     1       96  0.019
+    1    0       0  0.021     2       38  0.018
+    >>> found.plot("sprites")
+    <Figure size ... with 12 Axes>
+    >>> found.save("cat.html")
+    PosixPath('cat.html')
     """
 
     FRAME_PX: ClassVar[int] = FRAME_HEIGHT_PX
@@ -242,6 +270,16 @@ def semantic_map(
     -----
     UserWarning
         Where files among `others` were skipped since they are no pictures.
+
+    Examples
+    --------
+    >>> found = dc.semantic_map(net, "cat.jpg", "block9_add", positive="tiger cat", negative="tabby")
+    >>> found.heatmap.shape, found.channels.shape, found.channels[5, 8]
+    ((14, 14), (14, 14, 4), array([70,  3, 24, 48]))
+    >>> dc.semantic_map(net, "cat.jpg", "head_pool")
+    Traceback (most recent call last):
+        ...
+    modelzoo.graph.GraphError: 'head_pool' has the shape (None, 1280): no height and width to draw a map of; nearest layers with them: 'head_relu', 'head_bn', 'head_conv'
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more channels")
@@ -316,7 +354,7 @@ def _read(net: Network, source: Any, given: Given | None) -> tuple[np.ndarray, n
         raise ValueError(f"{n} pictures were given; a semantic map is of one{hint}")
     [batch] = batches
     is_photo = net.input.audio is None and getattr(raw, "ndim", 0) == 3
-    photo = _sharper(net, image(raw), batch.pictures[0]) if is_photo else batch.pictures[0]
+    photo = sharper(net, image(raw), batch.pictures[0]) if is_photo else batch.pictures[0]
     return batch.pictures, photo, names_of(single, 1)[0] if raw is not single else batch.names[0]
 
 
@@ -336,7 +374,7 @@ def _others(
     return pictures, tuple(name for batch in batches for name in batch.names), np.concatenate(found)
 
 
-def _sharper(net: Network, raw: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def sharper(net: Network, raw: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Give the part of the photo that the network saw, larger where the photo has more pixels than the network takes."""
     height, width = picture.shape[:2]
     if raw.shape[:2] == (height, width):

@@ -3,6 +3,7 @@
 from diamond.cli import (
     attribution,
     demonstration,
+    explore,
     features,
     inspection,
     occlusion,
@@ -17,6 +18,7 @@ __all__ = [
     "app",
     "attribution",
     "demonstration",
+    "explore",
     "features",
     "inspection",
     "occlusion",
