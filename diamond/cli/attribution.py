@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,6 +54,9 @@ def attribute(
     A shallow, a middle and a deep layer are shown unless --layers says others. Of a folder every picture in it counts;
     broken ones are told and left out.
 
+    JSON: network, method, positive, negative, predictions, rows (layer, channel, score, mean, spread, per_image),
+    skipped, written.
+
     Example: diamond attribute EfficientNetLite0 cat.jpg --positive tabby
 
     Example: diamond attribute EfficientNetLite0 photos/ --out photos.html
@@ -86,7 +89,7 @@ def attribute(
                 "positive": found.rows[0].positive,
                 "negative": found.rows[0].negative,
                 "predictions": answers,
-                "rows": rows_of(found.rows.to_dataframe()),
+                "rows": [_by_image(row) for row in rows_of(found.rows.to_dataframe())],
                 "skipped": list(found.rows[0].skipped),
                 "written": str(out),
             }
@@ -94,6 +97,12 @@ def attribute(
         return
     typer.echo(repr(found))
     typer.echo(f"written: {out}")
+
+
+def _by_image(row: dict[str, Any]) -> dict[str, Any]:
+    """Put the columns that pictures gave their names to under one key."""
+    own = ("layer", "channel", "score", "mean", "spread")
+    return {**{key: row[key] for key in own}, "per_image": {key: row[key] for key in row if key not in own}}
 
 
 @app.command(name="map")
@@ -120,6 +129,9 @@ def semantic_map(
     """Show what a layer sees at each place of a picture, and for which class.
 
     The page is the map to hover over: each cell names its channels, with their sprites.
+
+    JSON: network, image, layer, positive, negative, logit, rows (row, column, low_hz, high_hz, from_s, to_s, cell, rank,
+    channel, score, activation), written.
 
     Example: diamond map EfficientNetLite0 cat.jpg
     """
@@ -177,6 +189,8 @@ def saliency(
     as_json: Json = False,
 ) -> None:
     """Show which pixels of a picture a class score hangs on, by its gradient.
+
+    JSON: network, layer, rows (image, target, score, method, row, column, sum), notes, skipped, written.
 
     Example: diamond saliency EfficientNetLite0 cat.jpg --method grad_cam
     """

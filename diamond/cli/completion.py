@@ -6,6 +6,7 @@ offered, which its card lists. Where nothing fits, the shell offers files.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,8 +56,14 @@ def recipes(ctx: Any, args: list[str], incomplete: str) -> list[str]:
     return [name for name in RECIPES if name.startswith(incomplete)]
 
 
+def _first_argument() -> str | None:
+    """Give the first word after the command, where an option that waits for its value kept it from being read."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    return next((word for word in line.split()[2:] if not word.startswith("-")), None)
+
+
 def _card(ctx: Any) -> Any:
-    name = ctx.params.get("name")
+    name = ctx.params.get("name") or _first_argument()
     if not isinstance(name, str):
         return None
     from modelzoo.registry import UnknownModelError, read_model_card

@@ -33,6 +33,8 @@ def render(
 
     Nothing is kept but the file; diamond sprites looks into the stores first.
 
+    JSON: network, layer, channels, recipe, seed, rows (objective, activation), written.
+
     Example: diamond render EfficientNetLite0 block9_add 71 25
     """
     check_out(out)
@@ -63,6 +65,8 @@ def sprites(
 ) -> None:
     """Give a layer's spritemap: found in a store, else rendered and kept.
 
+    JSON: network, layer, tile_px, fingerprint, rows (channel, row, column, activation, alive, attempts), written.
+
     Example: diamond sprites EfficientNetLite0 block9_add --out block9.png
     """
     check_out(out, ".webp")
@@ -89,6 +93,8 @@ def diverse(
     """Render several different pictures of channels, kept beside their sprites.
 
     diamond site shows them.
+
+    JSON: network, layer, channels, count, written.
 
     Example: diamond diverse EfficientNetLite0 stem_relu 2,7 --store sprites
     """
@@ -119,6 +125,8 @@ def exemplars(
     """Find the photos that excite each channel most, kept beside its sprite.
 
     All layers that the store has, unless --layers says which. diamond site shows them.
+
+    JSON: network, store, rows (layer, pictures, channels, photos).
 
     Example: diamond exemplars EfficientNetLite0 photos/ --store sprites
     """

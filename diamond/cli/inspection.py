@@ -11,7 +11,7 @@ from diamond.cli import completion
 from diamond.cli.app import app, check_out
 from diamond.cli.arguments import Batch, Image, Json, LayerName, Layers, Name, Out, Seed, Store, Weights
 from diamond.cli.networks import load_network, split_words
-from diamond.cli.printing import has_bar, print_result, print_table, rows_of
+from diamond.cli.printing import has_bar, print_result
 from diamond.cli.ranges import read_numbers
 
 __all__: list[str] = []
@@ -40,6 +40,9 @@ def filters(
 ) -> None:
     """Show a layer's filters as pictures, and which channels they read.
 
+    JSON: network, layer, rows (channel, norm, smoothness, noisy, excited_by, excited_by_weight, inhibited_by,
+    inhibited_by_weight), notes, written.
+
     Example: diamond filters EfficientNetLite0 stem_conv
     """
     check_out(out)
@@ -63,6 +66,9 @@ def health(
 ) -> None:
     """Look for dead, idle and redundant channels, on your pictures.
 
+    JSON: network, pictures, rows (layer, kind, filters, channels, dead, idle, sparsity, saturation, effective_rank,
+    smoothness, redundant, alike, samples, flags), notes, skipped, written.
+
     Example: diamond health EfficientNetLite0 photos/
     """
     check_out(out)
@@ -70,9 +76,6 @@ def health(
     from diamond.inspection.health import health as look_over
 
     found = look_over(net, images, layers=split_words(layers), batch=batch, progress=has_bar())
-    if not as_json:
-        names = ("layer", "channels", "dead", "idle", "sparsity", "effective_rank", "redundant", "flags")
-        print_table("Health", [{name: row[name] for name in names} for row in rows_of(found.to_dataframe())])
     print_result(found, out, as_json=as_json, network=net.name, pictures=found.count)
 
 
@@ -98,6 +101,9 @@ def invert(
     as_json: Json = False,
 ) -> None:
     """Find a picture that a layer cannot tell from yours: what it has kept of it.
+
+    JSON: network, image, copies, steps, smoothness, seed, rows (layer, copy, code_error, flat_error, distance, label,
+    probability), written.
 
     Example: diamond invert EfficientNetLite0 cat.jpg block2_add --steps 50
     """
@@ -139,6 +145,8 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Lay a folder of pictures out by what a layer makes of them.
+
+    JSON: network, layer, rows (image, label, x, y, row, column, pca_1, pca_2), notes, skipped, written.
 
     Example: diamond embed EfficientNetLite0 flowers/
     """

@@ -76,6 +76,9 @@ def occlude(
 
     Of a folder every file in it is covered; broken ones are told and left out.
 
+    JSON: network, images, rows (image, window, channel, top, left, bottom, right, low_hz, from_s, high_hz, to_s, target,
+    logit, probability, measured), skipped, written.
+
     Example: diamond occlude EfficientNetLite0 cat.jpg --window 32 --fill blur
 
     Example: diamond occlude EfficientNetLite0 cat.jpg --target "tabby; lynx"

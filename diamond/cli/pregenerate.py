@@ -48,6 +48,8 @@ def pregenerate(
 
     Interrupted, by Ctrl-C or by a batch system, it ends with exit code 130, and the same command goes on.
 
+    JSON: network, store, stopped, took_s, batches, forecast_s, forecast_bytes, complete, layers, notes.
+
     Example: diamond pregenerate EfficientNetLite0 --store sprites --plan
 
     Example: diamond pregenerate EfficientNetLite0 --store sprites --budget 2h
@@ -102,6 +104,8 @@ def status(
     """Say how far a pregeneration is, from another shell.
 
     Layers finished and begun, sprites, dead channels, time left.
+
+    JSON: networks, per_hour, left_s, idle_s.
 
     Example: diamond status sprites
     """

@@ -25,6 +25,8 @@ def verify(store: Place, as_json: Json = False) -> None:
 
     Exit code 1 where something is wrong; each fault is printed with the way out.
 
+    JSON: layers, pages, unfinished, faults.
+
     Example: diamond verify sprites
     """
     from spritemaps.store import Store
@@ -53,6 +55,8 @@ def merge(
     A layer that both have stays unless the other's came out better: fewer dead channels, or with as many dead, a mean
     quality at least 0.5 % higher. Stop it at any moment; the same command goes on. Exit code 1 where damaged layers were
     left out.
+
+    JSON: copied, replaced, kept, unfinished, bytes, problems, layers.
 
     Example: diamond merge sprites all-sprites
     """

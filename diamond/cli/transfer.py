@@ -36,6 +36,10 @@ def cut(
 
     The cheapest that is as good as the best; the landmarks are measured unless --layers says others.
 
+    JSON: network, classes, recommended, tied, rows (layer, accuracy, standard_error, below_best, tied, recommended, knn,
+    h_alpha, log_me, channels, dead, idle, effective_rank, shape, sees_px, parameters, multiply_adds, peak_bytes,
+    latency_s), notes, skipped, written.
+
     Example: diamond cut EfficientNetLite0 flowers/ --out flowers.html
     """
     check_out(out)
@@ -75,7 +79,11 @@ def compare(
 
     Says also whether that is more than chance. The classes are those of the data, so that each network must know them.
 
-    Example: diamond compare student.keras EfficientNetLite0 --data cats/
+    JSON: classes, pairs, rows (network, samples, accuracy, low, high, balanced_accuracy, balanced_low, balanced_high,
+    other_answers, calibration_error, brier, negative_log_likelihood, parameters, multiply_adds, bytes, latency_s),
+    notes, skipped, written.
+
+    Example: diamond compare student/ EfficientNetLite0 --data cats/
     """
     from diamond.transfer.samples import read_samples
 

@@ -26,6 +26,8 @@ def models(as_json: Json = False) -> None:
     loading by name fetches a checkpoint, graph or state dict of another library and converts it. installable: they come
     in a Python package that is not installed. none: give a file of your own. missing: your own network's file is gone.
 
+    JSON: a list of name, input, values, outputs, landmarks, parameters, weights, next.
+
     Example: diamond models
     """
     from modelzoo.readiness import MEANINGS, next_step, weights_state
@@ -62,6 +64,8 @@ def layers(
     as_json: Json = False,
 ) -> None:
     """List the layers of a network in order: channels, shape, stride, receptive field.
+
+    JSON: a list of name, kind, channels, grid_side, output_shape, position, stride_px, receptive_field_px, landmark.
 
     Example: diamond layers EfficientNetLite0 --landmarks
     """
@@ -116,6 +120,9 @@ def check(
     """Name what is in known photos, and say whether the weights look trained.
 
     Says also whether the pictures are fed rightly. Exit code 1 where the weights look random.
+
+    JSON: network, looks_trained, verdict, separation, entropy, confidence, better, rows (image, rank, class, label,
+    probability, logit).
 
     Example: diamond check EfficientNetLite0
     """
@@ -175,11 +182,12 @@ def convert(
 ) -> None:
     """Make a network from a file one of the zoo: a .keras file and a card.
 
-    They go into your zoo folder, and the network has a name for every command from then on.
+    They go into your zoo folder, and the network has a name for every command from then on. One of Caffe's takes
+    --channel-order BGR --mean 104 117 123.
+
+    JSON: network, outputs, channel_order, value_range, assumed, written.
 
     Example: diamond convert net.keras --name MyNet --value-range -1 1
-
-    Example: diamond convert net.h5 --name Caffes --mean 104 117 123 --channel-order BGR
     """
     from modelzoo.cards import InputSpec
 
