@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -28,6 +29,7 @@ import matplotlib.pyplot as plt
 import skimage.data
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from sklearn.datasets import load_sample_image
 
 import diamond as dc
 
@@ -51,9 +53,16 @@ def cat() -> np.ndarray:
 
 @cache
 def photos() -> tuple[np.ndarray, ...]:
-    """Give six photos that come with scikit-image, at the network's own size."""
-    names = ("chelsea", "cat", "coffee", "rocket", "astronaut", "retina")
-    return tuple(dc.image(getattr(skimage.data, name)(), 224) for name in names)
+    """Give six photos that come with scikit-image and scikit-learn, at the network's own size."""
+    named = (getattr(skimage.data, name)() for name in ("chelsea", "coffee", "rocket", "astronaut"))
+    more = (load_sample_image(name) for name in ("flower.jpg", "china.jpg"))
+    return tuple(dc.image(picture, 224) for picture in (*named, *more))
+
+
+@cache
+def cup() -> np.ndarray:
+    """Give a cup on its saucer at the network's own size: a thing with something around it."""
+    return dc.image(skimage.data.coffee(), 224, crop=0.875)
 
 
 @cache
@@ -89,7 +98,9 @@ def value_range() -> Figure:
         column[1].barh(named[::-1], said.probabilities[0][::-1], color=right_answer[::-1])
         column[1].set_xlim(0, 1)
         column[1].set_xlabel("probability")
-    axes[0, 0].text(-0.06, 0.5, "channel 71, rendered", transform=axes[0, 0].transAxes, rotation=90, va="center", ha="right")
+    axes[0, 0].text(
+        -0.06, 0.5, "channel 71, rendered", transform=axes[0, 0].transAxes, rotation=90, va="center", ha="right"
+    )
     return figure
 
 
@@ -135,7 +146,9 @@ def channel_and_sprite() -> Figure:
         axis.set_title(words, fontsize=11)
         axis.set_axis_off()
     row, column = divmod(71, 11)
-    axes[3].add_patch(Rectangle((column * tile, row * tile), tile, tile, fill=False, edgecolor="#ff8c1a", linewidth=2.5))
+    axes[3].add_patch(
+        Rectangle((column * tile, row * tile), tile, tile, fill=False, edgecolor="#ff8c1a", linewidth=2.5)
+    )
     return figure
 
 
@@ -192,7 +205,12 @@ def rendered() -> Figure:
 def diverse() -> Figure:
     """Draw one channel four times, kept apart."""
     asked = [dc.channel("block9_add", 24) + dc.diversity("block9_add")] * 4
-    return dc.render(net(), asked, progress=False).plot()
+    drawn = dc.render(net(), asked, progress=False)
+    figure, axes = plt.subplots(1, len(asked), figsize=(10, 2.8), layout="constrained")
+    for axis, picture in zip(axes, drawn.images, strict=True):
+        axis.imshow(picture)
+        axis.set_axis_off()
+    return figure
 
 
 def attribution() -> Figure:
@@ -224,7 +242,7 @@ def ablation() -> Figure:
 
 def semantic_map() -> Figure:
     """Show the semantic map as a figure."""
-    return dc.semantic_map(net(), cat(), "block9_add").plot()
+    return dc.semantic_map(net(), cat(), "block9_add").plot("sprites")
 
 
 def heatmap() -> Figure:
@@ -234,16 +252,17 @@ def heatmap() -> Figure:
 
 def occlusion() -> Figure:
     """Cover a photo with windows of three sizes and two fills."""
+    grey = cup().mean(axis=-1)
     figure, axes = plt.subplots(2, 4, figsize=(12, 6.2), layout="constrained")
     for row, fill in zip(axes, ("mean", "blur"), strict=True):
-        row[0].imshow(cat())
+        row[0].imshow(cup())
         row[0].set_title("the photo" if fill == "mean" else "")
         row[0].set_ylabel(f'fill="{fill}"', fontsize=12)
         for axis, window in zip(row[1:], (16, 32, 64), strict=True):
-            found = dc.occlude(net(), cat(), target="Egyptian cat", window=window, stride=8, fill=fill, progress=False)
+            found = dc.occlude(net(), cup(), target="espresso", window=window, stride=8, fill=fill, progress=False)
             heat = found.heatmap
             most = float(np.abs(heat).max())
-            axis.imshow(cat().mean(axis=-1), cmap="gray")
+            axis.imshow(grey, cmap="gray")
             drawn = axis.imshow(heat, cmap="PuOr_r", vmin=-most, vmax=most, alpha=0.72)
             axis.set_title(f"windows of {window} px" if fill == "mean" else "")
             figure.colorbar(drawn, ax=axis, shrink=0.8, label="logit lost")
@@ -254,7 +273,7 @@ def occlusion() -> Figure:
 
 def saliency() -> Figure:
     """Show several gradient methods side by side."""
-    chosen = ["gradient", "integrated_gradients", "grad_cam", "guided_backpropagation"]
+    chosen = ["gradient", "grad_cam", "guided_backpropagation"]
     return dc.saliency(net(), cat(), method=chosen, progress=False).plot()
 
 
@@ -315,7 +334,7 @@ def comparison() -> Figure:
 
 def health() -> Figure:
     """Look over the network's layers."""
-    return dc.health(net(), list(photos()), progress=False).plot()
+    return dc.health(net(), list(photos()), layers=net().landmarks, progress=False).plot()
 
 
 def filters() -> Figure:
@@ -325,7 +344,8 @@ def filters() -> Figure:
 
 def strip() -> Figure:
     """Show the photo through the layers."""
-    return dc.activation_maps(net(), cat(), progress=False).plot()
+    chosen = ["stem_relu", "block2_add", "block4_add", "block7_add", "block9_add", "block14_add"]
+    return dc.activation_maps(net(), cat(), chosen, progress=False).plot()
 
 
 def exemplars() -> Figure:
@@ -352,7 +372,7 @@ def live_map() -> str:
 
 def live_occlusion() -> str:
     """Give the page of an occlusion map."""
-    return page_of(dc.occlude(net(), skimage.data.chelsea(), window=32, stride=16, progress=False))
+    return page_of(dc.occlude(net(), skimage.data.coffee(), window=32, stride=8, progress=False))
 
 
 def live_channels() -> str:
@@ -362,7 +382,8 @@ def live_channels() -> str:
 
 def page_of(result: Any) -> str:
     """Give a result's page as a document."""
-    return result.save(FOLDER / "page.html").read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        return result.save(Path(folder) / "page.html").read_text()
 
 
 MADE: tuple[Callable[[], Any], ...] = (
@@ -431,7 +452,6 @@ def main() -> None:
         start = time.perf_counter()
         path = write(name, known[name]())
         print(f"{path.name:28} {path.stat().st_size / 1000:7.0f} kB {time.perf_counter() - start:6.1f} s", flush=True)
-    (FOLDER / "page.html").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,12 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
 def notebook(name: str, up: str, repository: str) -> str:
     """Give the line of links to a notebook: rendered where `docs/notebooks.py` has made the page."""
     colab = repository.replace("https://github.com", "https://colab.research.google.com/github")
-    links = [
-        f"[Open in Colab]({colab}/blob/main/notebooks/{name}.ipynb)",
-        f"[The file]({repository}/blob/main/notebooks/{name}.ipynb)",
-    ]
+    links = [f"[Open in Colab]({colab}/blob/main/notebooks/{name}.ipynb)"]
     if (NOTEBOOKS / f"{name}.html").is_file():
         links.insert(0, f'<a href="{up}notebooks/{name}.html">Read it with its pictures</a>')
-    return f'!!! notebook "The notebook: {name}"\n    ' + " · ".join(links)
+    else:
+        links.append(f"[Look at the file]({repository}/blob/main/notebooks/{name}.ipynb)")
+    return f'!!! notebook "The notebook {name}"\n    ' + " · ".join(links) + "\n"
 
 
 def licences() -> str:
