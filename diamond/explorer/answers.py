@@ -117,8 +117,7 @@ def in_words(error: Exception) -> str:
     """Word an error for whoever looks at the page."""
     known = (KeyError, ValueError, OSError, RuntimeError)
     words = str(error) if isinstance(error, known) else f"{type(error).__name__}: {error}"
-    words = words.strip().splitlines()[0] if words.strip() else type(error).__name__
-    return words[:1].upper() + words[1:]
+    return words.strip().partition("\n")[0] or type(error).__name__
 
 
 def wanting(found: ChannelAttribution | None, seen: SemanticMap | None) -> list[int]:

@@ -169,7 +169,9 @@ class Session:
     def _take_piece(self, message: Message) -> None:
         """Put the pieces of a file together; a connection carries no whole photo in one message."""
         name, upload = str(message.get("name") or "picture")[:200], str(message.get("upload"))
-        at, of = int(message["at"]), int(message["of"])
+        at, of = message.get("at"), message.get("of")
+        if not isinstance(at, int) or not isinstance(of, int):
+            raise ValueError(f"{name} did not arrive whole; try again")
         if at == 0:
             self._pieces = {upload: []}
         pieces = self._pieces.get(upload)
@@ -177,7 +179,7 @@ class Session:
             # Of an upload that another one has taken the place of.
             return
         try:
-            pieces.append(base64.b64decode(message["content"], validate=True))
+            pieces.append(base64.b64decode(message.get("content", ""), validate=True))
         except (binascii.Error, TypeError, ValueError):
             raise ValueError(f"{name} did not arrive whole; try again") from None
         if sum(map(len, pieces)) > MOST_BYTES:
