@@ -4,8 +4,9 @@ Keras describes a layer by its configuration, which names things differently fro
 same thing in several ways (``Conv2D`` with one group a channel is a ``DepthwiseConv2D``). A receptive field or a
 fingerprint must not depend on that::
 
-    >>> describe(graph["stem_conv"])
-    {'op': 'convolution', 'kernel': (3, 3), 'stride': (2, 2), 'dilation': (1, 1), 'padding': 'same', 'groups': 1, ...}
+    >>> described = describe(net.graph["stem_conv"])
+    >>> described["op"], described["kernel"], described["stride"], described["padding"], described["groups"]
+    ('convolution', (3, 3), (2, 2), 'same', 1)
 
 A *description* is a dictionary of plain values whose ``op`` says how to read the rest. An operation that is not known
 here is described as ``unknown``, by its class and its own plain attributes: distances through it cannot be computed,
@@ -53,6 +54,11 @@ _REDUCTIONS = {"Mean", "Max", "Sum", "Min", "Var", "Std"}
 
 def describe(node: Node) -> Description:
     """Describe a node: ``op`` and the attributes that decide what it computes, besides its weights.
+
+    Parameters
+    ----------
+    node
+        Whose operation.
 
     Returns
     -------

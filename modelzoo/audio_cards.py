@@ -48,6 +48,15 @@ class LogScale:
         the largest of each patch.
     smallest, range_db
         Of ``"db"``: the least energy told from silence, and the depth below the loudest place; None for no cut-off.
+
+    Examples
+    --------
+    >>> scale = dc.LogScale("ln", offset=0.001)
+    >>> scale.kind, scale.gain, scale.offset, round(scale.floor, 2)
+    ('ln', 1.0, 0.001, -6.91)
+    >>> decibels = dc.LogScale("db", reference=1.0, smallest=1e-10, range_db=80.0)
+    >>> decibels.reference, decibels.smallest, decibels.range_db
+    (1.0, 1e-10, 80.0)
     """
 
     kind: str
@@ -115,6 +124,19 @@ class AudioFrontend:
         Whether the network itself takes ``(time, frequency)``; it is turned in the graph.
     ceiling
         Value about as large as a spectrogram gets: for drawing, and for rendering what a channel looks for.
+
+    Examples
+    --------
+    >>> net = dc.load("Yamnet256_esc10", weights=None)
+    >>> front = net.input.audio
+    >>> front.sr, front.n_fft, front.window_samples, front.hop_samples, front.n_mels, front.fmin_hz, front.fmax_hz
+    (16000, 512, 400, 160, 64, 125, 7500)
+    >>> front.mel_scale, front.norm, front.power, front.centred, front.log.kind
+    ('htk', 'none', 1, False, 'ln')
+    >>> front.patch_frames, front.overlap, front.trim_db, front.short, front.time_first, front.ceiling
+    (96, 0.25, 60, 'repeat', True, 5.5)
+    >>> front.hop_s, front.patch_s, front.patch_step_frames, front.patch_samples
+    (0.01, 0.96, 72, 15712)
     """
 
     sr: int

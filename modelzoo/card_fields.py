@@ -2,8 +2,11 @@
 
 ::
 
+    >>> from modelzoo.cards import Paper
     >>> checked(Paper, {"title": "...", "authors": "...", "yaer": 2015, "url": "..."}, "paper")
-    CardError: no field 'paper.yaer'; did you mean 'paper.year'?
+    Traceback (most recent call last):
+        ...
+    modelzoo.card_fields.CardError: no field 'paper.yaer'; did you mean 'paper.year'?
 
 A dataclass called with the wrong arguments raises a ``TypeError`` that speaks of ``__init__``. Who writes a card reads
 TOML, not Python, so a dictionary is *checked* before it becomes a dataclass, and a dataclass is *stripped* of what is

@@ -62,6 +62,16 @@ class InputSpec:
         True where nobody said so and the values are a guess.
     audio
         How a sound becomes the spectrogram; None for a network that takes pictures.
+
+    Examples
+    --------
+    >>> takes = dc.InputSpec(height=224, width=224, scale=(255.0,), offset=(-123.68, -116.78, -103.94))
+    >>> takes.value_range, takes.levels, takes.shape
+    ((-123.68, 151.06), (0.0, 1.0), (224, 224, 3))
+    >>> takes.channels, takes.channel_order, takes.scale, takes.offset, takes.crop, takes.assumed, takes.audio
+    (3, 'RGB', (255.0,), (-123.68, -116.78, -103.94), 1.0, False, None)
+    >>> takes.per_channel
+    ((255.0, -123.68), (255.0, -116.78), (255.0, -103.94))
     """
 
     height: int | None
@@ -131,7 +141,13 @@ class InputSpec:
     def from_value_range(
         cls, low: float, high: float, *, height: int | None = None, width: int | None = None, channels: int = 3
     ) -> InputSpec:
-        """Describe an RGB input whose values run from `low` (black) to `high` (white)."""
+        """Describe an RGB input whose values run from `low` (black) to `high` (white).
+
+        Examples
+        --------
+        >>> dc.InputSpec.from_value_range(-1, 1, height=224, width=224).value_range
+        (-1.0, 1.0)
+        """
         if not (math.isfinite(low) and math.isfinite(high)) or low == high:
             raise CardError(f"value range is ({low}, {high}); expected two different finite numbers")
         return cls(height=height, width=width, channels=channels, scale=(high - low,), offset=(low,))
@@ -293,6 +309,11 @@ class Card:
 
 def read_card(path: Path) -> Card:
     """Read one card.
+
+    Parameters
+    ----------
+    path
+        A ``.toml`` file.
 
     Raises
     ------

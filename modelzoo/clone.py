@@ -2,9 +2,9 @@
 
 ::
 
-    >>> trunk = clone_trunk(graph, graph["backbone/block4_add"])
-    >>> trunk.output.shape, trunk.names["backbone/block4_add"]
-    ((None, 28, 28, 40), 'backbone.block4_add')
+    >>> trunk = clone_trunk(net.graph, net.graph["block4_add"])
+    >>> trunk.output.shape, trunk.names["block4_add"]
+    ((None, 28, 28, 40), 'block4_add')
 
 Keras freezes layers, not networks: ``layer.trainable = False`` on a trunk that is shared with the network it was cut from
 freezes that network too, and training one changes the other. So every layer is made anew, with a copy of its weights. A

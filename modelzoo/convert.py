@@ -2,10 +2,10 @@
 
 ::
 
-    >>> convert("mobilenet_v1_1.0_224_frozen.pb", name="MyMobilenet", input_size=224, value_range=(-1, 1),
-    ...         classes="imagenet")
-    PosixPath('/home/me/.local/share/diamond-cutter/zoo/MyMobilenet')
-    >>> load("MyMobilenet").predict("cat.jpg")
+        convert("mobilenet_v1_1.0_224_frozen.pb", name="MyMobilenet", input_size=224, value_range=(-1, 1),
+                classes="imagenet")
+        # PosixPath('/home/me/.local/share/diamond-cutter/zoo/MyMobilenet')
+        load("MyMobilenet").predict("cat.jpg")
 
 A file holds a network but not what one must know to use it: which values it was trained on, what its outputs mean. Here
 it is read as a Keras model, described by a card, and both are written into the user's zoo; from then on it has a name.

@@ -3,8 +3,8 @@
 A spritemap is found by fingerprint. A name would not do: after fine-tuning, ``mixed4d`` is another layer under the same
 name, and the frozen trunk of a transferred network is the same layer under another::
 
-    >>> fingerprints(graph, card.input)[graph["block4_add"].index][:8]
-    'd3c1f0a2'
+    >>> fingerprints(net.graph, net.input)[net.graph["block4_add"].index][:8]
+    '78a995a4'
 
 A fingerprint is a Merkle hash: of what the operation does (see `modelzoo.attributes`), of its weights, and of the
 fingerprints of what it reads; at the root stands how a picture or a sound becomes the network's input. What follows:
@@ -49,6 +49,15 @@ def fingerprints(graph: Graph, spec: InputSpec, nodes: Iterable[Node] | None = N
     """Give the fingerprints of `nodes` (all, where None) and of everything they depend on, by node index.
 
     Weights are read anew at every call: a network in training changes its fingerprints.
+
+    Parameters
+    ----------
+    graph
+        The network's graph.
+    spec
+        What the network takes: its values are part of every fingerprint.
+    nodes
+        Whose fingerprints are asked for.
     """
     found: dict[int, str] = {}
     for node in graph.nodes if nodes is None else graph.ancestors(nodes):

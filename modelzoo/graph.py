@@ -4,10 +4,12 @@ A Keras model hides what it does in several places: an ``a + b`` is an operation
 one name for two results, a model inside a model shows as a single layer, and the activation of a ``Conv2D`` is an
 argument. Here all of it becomes one flat list::
 
-    >>> graph = read_graph(model)
+    >>> graph = read_graph(net.model)
     >>> [node.address for node in graph.nodes][:4]
     ['image', 'stem_conv', 'stem_bn', 'stem_relu']
-    >>> [values] = graph.evaluate({0: images}, [graph["stem_relu"]])
+    >>> [values] = graph.evaluate({0: net.preprocess(net.read("cat.jpg"))}, [graph["stem_relu"]])
+    >>> np.asarray(values).shape
+    (1, 112, 112, 32)
 
 A *node* is one call of one operation. The graph is *read* once and *evaluated* as often as one likes: from its inputs
 or from any node in the middle, up to any other, with any operation replaced on the way. What follows from that:
@@ -149,7 +151,13 @@ class Node:
         return _NONLINEAR_KINDS.get(self.kind)
 
     def compute(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run the operation on the tensors it reads, in the order of `inputs`; give its outputs."""
+        """Run the operation on the tensors it reads, in the order of `inputs`; give its outputs.
+
+        Parameters
+        ----------
+        *tensors
+            One for each of `inputs`.
+        """
         if self.part == "activation":
             return (self.operation.activation(tensors[0]),)
         given = iter(tensors)
@@ -211,6 +219,13 @@ class Graph:
         """Give the nodes that `nodes` depend on, themselves included, in topological order.
 
         The search does not go past the node indices in `stop`; a stopped node is given, what it reads is not.
+
+        Parameters
+        ----------
+        nodes
+            Whose.
+        stop
+            Indices of nodes that end the way up: they are given, what they read is not.
         """
         stopped = set(stop)
         found: set[int] = set()
@@ -274,6 +289,11 @@ class Graph:
 
 def read_graph(model: keras.Model) -> Graph:
     """Read a functional or Sequential Keras model, with every model nested in it, as one flat graph.
+
+    Parameters
+    ----------
+    model
+        A functional or Sequential model.
 
     Raises
     ------

@@ -1,16 +1,19 @@
 """What is in a network, layer by layer.
 
     >>> net.layers["block4_add"]
-    Layer(name='block4_add', kind='Add', channels=40, grid_side=7, output_shape=(None, 28, 28, 40), position=52, ...)
-    >>> net.layers.to_dataframe().query("channels > 100")
+    Layer(name='block4_add', kind='Add', channels=40, grid_side=7, output_shape=(None, 28, 28, 40), position=41,
+     stride_px=(8.0, 8.0), receptive_field_px=(67.0, 67.0), landmark=True)
+    >>> net.layers.to_dataframe().query("channels > 1000")["name"].to_list()
+    ['block12_expand_conv', 'block12_expand_bn', 'block12_expand_relu', 'block12_depthwise_conv',
+     'block12_depthwise_bn', 'block12_depthwise_relu', 'block13_expand_conv', 'block13_expand_bn',
+     'block13_expand_relu', 'block13_depthwise_conv', 'block13_depthwise_bn', 'block13_depthwise_relu',
+     'block14_expand_conv', 'block14_expand_bn', 'block14_expand_relu', 'block14_depthwise_conv',
+     'block14_depthwise_bn', 'block14_depthwise_relu', 'block15_expand_conv', 'block15_expand_bn',
+     'block15_expand_relu', 'block15_depthwise_conv', 'block15_depthwise_bn', 'block15_depthwise_relu',
+     'head_conv', 'head_bn', 'head_relu', 'head_pool', 'head_dropout']
 
 The table is derived from the nodes of `modelzoo.graph`: an operation that is no Keras layer stands in it, a layer of a
 nested model under its address, a shared layer once for each call. It draws itself as text and as HTML.
-
->>> net.layers["block4_add"]
-Layer(name='block4_add', kind='Add', channels=40, grid_side=7, output_shape=(None, 28, 28, 40), position=41, stride_px=(8.0, 8.0), receptive_field_px=(67.0, 67.0), landmark=True)
->>> net.layers.to_dataframe().query("channels > 1000")["name"].to_list()
-['block12_expand_conv', 'block12_expand_bn', 'block12_expand_relu', 'block12_depthwise_conv', 'block12_depthwise_bn', 'block12_depthwise_relu', 'block13_expand_conv', 'block13_expand_bn', 'block13_expand_relu', 'block13_depthwise_conv', 'block13_depthwise_bn', 'block13_depthwise_relu', 'block14_expand_conv', 'block14_expand_bn', 'block14_expand_relu', 'block14_depthwise_conv', 'block14_depthwise_bn', 'block14_depthwise_relu', 'block15_expand_conv', 'block15_expand_bn', 'block15_expand_relu', 'block15_depthwise_conv', 'block15_depthwise_bn', 'block15_depthwise_relu', 'head_conv', 'head_bn', 'head_relu', 'head_pool', 'head_dropout']
 """
 
 from __future__ import annotations
@@ -98,7 +101,7 @@ class LayerTable:
     >>> net.layers["block9"]
     Traceback (most recent call last):
         ...
-    modelzoo.graph.UnknownLayerError: no layer 'block9'; did you mean 'block9_add' or 'block7_add' or 'block6_add'? net.layers lists all 144
+    modelzoo.graph.UnknownLayerError: no layer 'block9'; did you mean 'block9_add' or 'block7_add' or ...
     """
 
     rows: tuple[Layer, ...]

@@ -2,6 +2,7 @@
 
     >>> net = dc.load("EfficientNetLite0")
     >>> net.predict("cat.jpg", top=3)
+    cat.jpg  tiger cat (282) 37.8 %  Egyptian cat (285) 36.7 %  tabby (281) 16.9 %
     >>> net.activations("cat.jpg", "block9_add").shape
     (1, 14, 14, 112)
 
@@ -60,6 +61,26 @@ class Network:
     trained_to
         Address of the last layer with trained weights, where those of the classifier are missing and it is random;
         None where the weights are whole.
+
+    Examples
+    --------
+    >>> net = dc.load("EfficientNetLite0")
+    >>> net
+    EfficientNetLite0: 144 layers, 4,694,024 parameters, weights efficientnet-lite0-57934424.pth
+      input   224 x 224 px, RGB, values -0.992188 to 1
+      output  probabilities, 1000 values; before it head_pool
+      landmarks  stem_relu, block0_project_bn, block2_add, block4_add, block7_add, block9_add, block10_add,
+       block12_add, block14_add, block15_project_bn, head_relu
+    >>> net.name, net.output_layer, net.output_size, net.pre_output_layer, net.weights, net.trained_to
+    ('EfficientNetLite0', 'probabilities', 1000, 'head_pool', 'efficientnet-lite0-57934424.pth', None)
+    >>> net.input.value_range, net.card.paper.year, net.landmarks[:3]
+    ((-0.9921875, 1.0), 2019, ('stem_relu', 'block0_project_bn', 'block2_add'))
+    >>> net.layers["block9_add"].channels, net.node("block9_add").address, net.logits_node.address, len(net.graph.nodes)
+    (112, 'block9_add', 'logits', 145)
+    >>> net.classes.names[285], net.class_index("Egyptian cat"), net.class_label(285)
+    ('Egyptian cat', 285, 'Egyptian cat')
+    >>> net.model.count_params(), net.fingerprint("block9_add")[:8]
+    (4694024, 'b3997ec4')
     """
 
     model: keras.Model
@@ -79,6 +100,12 @@ class Network:
             Where the model cannot be read as a graph, or takes spectrograms of another shape than the card says.
         UnknownLayerError
             Where the card names a layer that the model does not have.
+
+        Examples
+        --------
+        >>> own = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3)], name="own")
+        >>> Network.of(own, dc.load(own).card, weights="random").weights
+        'random'
         """
         graph = read_graph(model)
         for name in (card.output.layer, card.output.pre_output_layer, *card.landmarks):
@@ -171,13 +198,28 @@ class Network:
         ------
         ClassError
             For a class that is not there, and a name that stands twice.
+
+        Examples
+        --------
+        >>> net.class_index("Egyptian cat"), net.class_index("n02124075"), net.class_index(285)
+        (285, 285, 285)
+        >>> net.class_index("Egyptian dog")
+        Traceback (most recent call last):
+            ...
+        modelzoo.labels.classes.ClassError: no class 'Egyptian dog' among 1000; did you mean 'Egyptian cat'?
         """
         if isinstance(label, str) and self.classes is not None:
             return self.classes.index(label) + self.card.output.first_class
         return Classes(tuple(str(i) for i in range(self.output_size))).index(label)
 
     def class_label(self, index: int) -> str:
-        """Name of the class an output stands for; its index as text where there are no names."""
+        """Name of the class an output stands for; its index as text where there are no names.
+
+        Examples
+        --------
+        >>> net.class_label(285)
+        'Egyptian cat'
+        """
         before = self.card.output.first_class
         if self.classes is None:
             return str(index)
@@ -207,6 +249,12 @@ class Network:
         float32 array
             ``(batch, height, width, 3)`` in [0, 1]; resized and centre-cropped where the network has a size. Of sounds
             ``(patch, frequency, time, 1)``, all patches of the first sound, then of the next.
+
+        Examples
+        --------
+        >>> pictures = net.read(["cat.jpg", "coffee.jpg"])
+        >>> pictures.shape, pictures.dtype
+        ((2, 224, 224, 3), dtype('float32'))
         """
         if self.card.input.audio is not None:
             return self.patches(pictures).values
@@ -226,13 +274,26 @@ class Network:
         ------
         SoundError
             Where the network takes pictures, or a source is no sound.
+
+        Examples
+        --------
+        >>> patches = ear.patches("song.wav")
+        >>> patches.values.shape, patches.owner
+        ((3, 64, 96, 1), array([0, 0, 0]))
         """
         if self.card.input.audio is None:
             raise SoundError(f"{self.name} takes pictures, its card has no audio frontend; expected a sound network")
         return read_patches(sounds, self.card.input.audio)
 
     def read_named(self, pictures: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Give what `read` gives, and a word for each row: a file's name, with the second a patch of sound is from."""
+        """Give what `read` gives, and a word for each row: a file's name, with the second a patch of sound is from.
+
+        Examples
+        --------
+        >>> pictures, names = net.read_named(["cat.jpg", photo])
+        >>> names
+        ('cat.jpg', 'picture 1')
+        """
         if self.card.input.audio is None:
             batch = self.read(pictures)
             return batch, names_of(pictures, len(batch))
@@ -246,6 +307,12 @@ class Network:
 
         A network with one channel is given the luminance of a colour picture; one that takes time before frequency is
         given the spectrogram turned.
+
+        Examples
+        --------
+        >>> values = np.asarray(net.preprocess(net.read("cat.jpg")))
+        >>> values.shape, values.min() >= net.input.value_range[0]
+        ((1, 224, 224, 3), np.True_)
         """
         spec = self.card.input
         values = tf.convert_to_tensor(pictures, dtype=tf.float32)
@@ -258,7 +325,13 @@ class Network:
         return tf.transpose(values, (0, 2, 1, 3)) if spec.audio is not None and spec.audio.time_first else values
 
     def from_canvas(self, canvas: Any) -> Any:
-        """Turn a canvas in [0, 1] into what `preprocess` takes: itself for pictures, levels of a spectrogram for sounds."""
+        """Turn a canvas in [0, 1] into what `preprocess` takes: itself for pictures, levels of a spectrogram for sounds.
+
+        Examples
+        --------
+        >>> net.from_canvas(np.zeros((1, 224, 224, 3), np.float32)).max()
+        np.float32(0.0)
+        """
         low, high = self.card.input.levels
         return canvas if (low, high) == (0.0, 1.0) else low + (high - low) * canvas
 
@@ -285,6 +358,12 @@ class Network:
         ------
         GraphError
             Where the network has several inputs, which pictures alone do not fill.
+
+        Examples
+        --------
+        >>> cells, logits = net.forward(net.read("cat.jpg"), [net.node("block9_add"), net.logits_node])
+        >>> np.asarray(cells).shape, np.asarray(logits).shape
+        ((1, 14, 14, 112), (1, 1000))
         """
         if len(self.graph.inputs) != 1:
             names = [self.graph.nodes[ref.node].address for ref in self.graph.inputs]
@@ -309,6 +388,13 @@ class Network:
         Predictions
             The most probable classes first, with their probabilities and all logits. A network without a softmax of
             its own is given one. Of a sound the probabilities are the mean over its patches, and so are the logits.
+
+        Examples
+        --------
+        >>> net.predict("cat.jpg", top=2)
+        cat.jpg  tiger cat (282) 37.8 %  Egyptian cat (285) 36.7 %
+        >>> net.predict(photo, top=1, crop=1.0).labels
+        (('Egyptian cat',),)
         """
         patches = None if self.card.input.audio is None else self.patches(pictures)
         batch = self.read(pictures, crop=crop) if patches is None else patches.values
@@ -343,6 +429,11 @@ class Network:
         -------
         float32 array
             ``(batch, height, width, channel)``, or as many axes as the layer has.
+
+        Examples
+        --------
+        >>> net.activations("cat.jpg", "block9_add").shape
+        (1, 14, 14, 112)
         """
         return self._run(self.read(pictures), [self.node(layer)])[0]
 
@@ -353,11 +444,22 @@ class Network:
         ------
         UnknownLayerError
             Naming the nearest layers.
+
+        Examples
+        --------
+        >>> net.node("block9_add").address
+        'block9_add'
         """
         return self.graph[layer.name if isinstance(layer, Layer) else layer]
 
     def fingerprint(self, layer: str | Layer) -> str:
-        """What the layer computes as 64 hexadecimal digits, from its weights as they are now."""
+        """What the layer computes as 64 hexadecimal digits, from its weights as they are now.
+
+        Examples
+        --------
+        >>> student.fingerprint("block4_add") == net.fingerprint("block4_add")
+        True
+        """
         return fingerprint(self.graph, self.node(layer), self.card.input)
 
     def compiled(self, key: tuple[str, ...], build: Callable[[], Callable[..., Any]]) -> Any:
@@ -369,6 +471,12 @@ class Network:
             What the function is for.
         build
             Makes the function of tensors to compile. Batches of any length run through one compilation.
+
+        Examples
+        --------
+        >>> means = net.compiled(("means",), lambda: lambda pictures: keras.ops.mean(pictures, axis=(1, 2, 3)))
+        >>> float(means(np.full((1, 4, 4, 3), 0.5, np.float32))[0])
+        0.5
         """
         if key not in self._compiled:
             # TensorFlow counts traces by a function's code, and warns from the fifth layer on; a partial has none.

@@ -1,12 +1,9 @@
 """What a network says is in a picture or a sound.
 
-    >>> net.predict("cat.jpg")
-    cat.jpg  Egyptian cat (285) 38.2 %   tiger cat (282) 33.1 %   ...
+    >>> net.predict("cat.jpg", top=3)
+    cat.jpg  tiger cat (282) 37.8 %  Egyptian cat (285) 36.7 %  tabby (281) 16.9 %
 
 Values are kept for every class; the names and the order are for reading.
-
->>> net.predict("cat.jpg", top=3)
-cat.jpg  tiger cat (282) 37.8 %  Egyptian cat (285) 36.7 %  tabby (281) 16.9 %
 """
 
 from __future__ import annotations
@@ -57,7 +54,8 @@ class Predictions:
     cat.jpg  tiger cat (282) 37.8 %  Egyptian cat (285) 36.7 %
     coffee.jpg  espresso (967) 95.4 %  cup (968) 1.3 %
     >>> found.network, found.images, found.classes.tolist(), found.labels
-    ('EfficientNetLite0', ('cat.jpg', 'coffee.jpg'), [[282, 285], [967, 968]], (('tiger cat', 'Egyptian cat'), ('espresso', 'cup')))
+    ('EfficientNetLite0', ('cat.jpg', 'coffee.jpg'), [[282, 285], [967, 968]], (('tiger cat', 'Egyptian cat'),
+     ('espresso', 'cup')))
     >>> found.probabilities.round(2), found.logits.shape
     (array([[0.38, 0.37],
            [0.95, 0.01]], dtype=float32), (2, 1000))
@@ -122,7 +120,7 @@ class Predictions:
         >>> net.predict("cat.jpg").plot()
         <Figure size ... with 1 Axes>
         """
-        from matplotlib.figure import Figure
+        from modelzoo.lettering import Figure
 
         n = len(self.images)
         figure = Figure(figsize=(5.0, 0.6 + n * (0.5 + 0.28 * self.classes.shape[1])), layout="constrained")
@@ -138,6 +136,11 @@ class Predictions:
 
     def save(self, path: str | Path) -> Path:
         """Write as ``.csv``, ``.npz``, ``.png`` or ``.html``, by suffix.
+
+        Parameters
+        ----------
+        path
+            Where to; its suffix says as what.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """From a name, a file or a Keras model to a network.
 
-    >>> net = load("EfficientNetLite0")          # from the zoo, with its published weights
-    >>> net = load("my_model.keras")             # a file
-    >>> net = load("flowers/")                   # a folder that `save` wrote; or its address, gs://bucket/flowers
-    >>> net = load(keras_model, input=(-1, 1))   # any functional or Sequential model, and the values it was trained on
+    net = load("EfficientNetLite0")          # from the zoo, with its published weights
+    net = load("my_model.keras")             # a file
+    net = load("flowers/")                   # a folder that `save` wrote; or its address, gs://bucket/flowers
+    net = load(keras_model, input=(-1, 1))   # any functional or Sequential model, and the values it was trained on
 
 A name is looked up among the cards; the card names the builder and the places where weights come from. Networks that a
 user has converted follow those of the package. A model of the user's own gets a card made from its graph, in which the
@@ -101,6 +101,16 @@ def models() -> pd.DataFrame:
         the channels; ``"mel"`` for sound), values (what the network sees for black and white, or for silence and loud
         sound), outputs, landmarks, parameters, weights (a word of `modelzoo.readiness.MEANINGS`; ``"broken"`` and why
         for a network of the user's own that cannot be used), next (what to do with it in that state), year.
+
+    Examples
+    --------
+    >>> zoo = dc.models()
+    >>> len(zoo), list(zoo.columns)
+    (31, ['title', 'input', 'order', 'values', 'outputs', 'landmarks', 'parameters', 'weights', 'next', 'year'])
+    >>> zoo.loc["EfficientNetLite0", ["input", "values", "weights"]].to_list()
+    ['224 x 224', '-0.992188 .. 1', 'ready']
+    >>> zoo.query("order == 'mel'").index.to_list()
+    ['MiniResnet_esc10', 'MusicnnVGG_MSD', 'MusicnnVGG_MTT', 'VGGish', 'YAMNet', 'Yamnet256_esc10']
     """
     import pandas as pd
 
@@ -159,6 +169,22 @@ def load(
         For a subclassed model and an unbuilt Sequential, with the way out.
     WeightsError
         For weights that are missing, truncated, tampered with, or of another network.
+
+    Examples
+    --------
+    >>> net = dc.load("EfficientNetLite0")
+    >>> net.output_size, net.pre_output_layer
+    (1000, 'head_pool')
+
+    A Keras model of one's own, which was trained on values from -1 to 1:
+
+    >>> own = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3), keras.layers.Flatten()])
+    >>> dc.load(own, input=(-1, 1)).input.value_range
+    (-1.0, 1.0)
+    >>> dc.load("EfficientNetLite")
+    Traceback (most recent call last):
+        ...
+    modelzoo.registry.UnknownModelError: no network 'EfficientNetLite' in the zoo of ...; did you mean ...
     """
     require_tensorflow_backend()
     import keras

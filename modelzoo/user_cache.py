@@ -1,7 +1,9 @@
 """Where what was fetched, unpacked or found out once is kept, one folder a kind.
 
->>> user_cache("weights")
-PosixPath('/home/me/.cache/diamond-cutter/weights')
+::
+
+    user_cache("weights")
+    # PosixPath('/home/me/.cache/diamond-cutter/weights')
 """
 
 from __future__ import annotations

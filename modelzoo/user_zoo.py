@@ -2,10 +2,10 @@
 
 ::
 
-    >>> write_network("MyMobilenet", model, card)
-    PosixPath('/home/me/.local/share/diamond-cutter/zoo/MyMobilenet')
-    >>> user_cards()["MyMobilenet"].input.height
-    224
+        write_network("MyMobilenet", model, card)
+        # PosixPath('/home/me/.local/share/diamond-cutter/zoo/MyMobilenet')
+        user_cards()["MyMobilenet"].input.height
+        # 224
 
 A folder holds ``model.keras``, the whole model, and ``card.toml``, what is known of it; either may be edited, moved or
 deleted by hand. The zoo is ``$DIAMOND_CACHE/zoo``, or the user's data folder where the variable is not set. A network is

@@ -1,10 +1,10 @@
 """All sprites of a layer, as pixels and as numbers.
 
-    >>> spritemap = Store("spritemaps").find(fingerprint)
-    >>> spritemap[24].shape                      # one sprite, uint8
-    (64, 64, 3)
-    >>> spritemap.record(24).activation
-    3.5
+    >>> sprites = dc.spritemap(net, "block9_add")
+    >>> sprites[24].shape, sprites[24].dtype
+    ((96, 96, 3), dtype('uint8'))
+    >>> sprites.record(24).alive
+    True
 
 A layer of 2,048 channels in files of their own is 2,048 requests to a disk, a drive or a browser, and none of them
 knows the others. A spritemap is a few large pages and one manifest; its pages are read when a sprite of theirs is first
@@ -55,6 +55,28 @@ class Spritemap:
         What is known besides the pixels.
     folder
         Where the pages lie; None where the sprites are in memory.
+
+    Examples
+    --------
+    >>> sprites = dc.spritemap(net, "block9_add")
+    >>> sprites
+    Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite')
+    >>> sprites.network, sprites.layer, sprites.tile_px, len(sprites.channels), sprites.fingerprint[:8]
+    ('EfficientNetLite0', 'block9_add', 96, 112, 'b3997ec4')
+    >>> sprites[24].shape, sprites.tiles([3, 24]).shape, sprites.image().shape
+    ((96, 96, 3), (2, 96, 96, 3), (1056, 1056, 3))
+    >>> sprites.record(24).alive, len(sprites.records), sprites.manifest.recipe_name, sprites.folder.name[:7]
+    (True, 112, 'sprite', 'sprite-')
+    >>> sprites.data_uri(24)[:15]
+    'data:image/webp'
+    >>> sprites.select([3, 24]).channels
+    (3, 24)
+    >>> sprites.to_dataframe().columns.to_list()
+    ['channel', 'row', 'column', 'activation', 'alive', 'attempts']
+    >>> sprites.plot()
+    <Figure size ... with 1 Axes>
+    >>> sprites.save("block9.png")
+    PosixPath('block9.png')
     """
 
     manifest: Manifest
@@ -185,6 +207,11 @@ class Spritemap:
     def record(self, channel: int) -> ChannelRecord:
         """Tell how the rendering of one channel ended.
 
+        Parameters
+        ----------
+        channel
+            Its number.
+
         Raises
         ------
         IndexError
@@ -194,6 +221,11 @@ class Spritemap:
 
     def tiles(self, channels: Iterable[int] | None = None) -> Pixels:
         """Give sprites as uint8 ``(n, tile_px, tile_px, 3)``, RGB, in the order asked for; all of them by default.
+
+        Parameters
+        ----------
+        channels
+            Their numbers, in the order wanted; all where None.
 
         Raises
         ------
@@ -210,6 +242,11 @@ class Spritemap:
 
     def select(self, channels: Iterable[int]) -> Spritemap:
         """Give the spritemap of some of the channels, held in memory.
+
+        Parameters
+        ----------
+        channels
+            Their numbers, in the order wanted.
 
         Raises
         ------
@@ -241,6 +278,11 @@ class Spritemap:
 
     def data_uri(self, channel: int) -> str:
         """Give one sprite as a WebP data URI, for the ``src`` of a picture in a page.
+
+        Parameters
+        ----------
+        channel
+            Its number.
 
         Raises
         ------
@@ -275,6 +317,11 @@ class Spritemap:
         ``.png`` holds the grid, pixel for pixel; ``.webp`` holds it as a page of a store does; ``.npz`` the arrays
         tiles, channels, activation, alive and attempts; ``.csv`` the table of `to_dataframe`; ``.html`` a self-contained
         page.
+
+        Parameters
+        ----------
+        path
+            Where to; its suffix says as what.
 
         Raises
         ------

@@ -1,7 +1,8 @@
 """Chosen sprites side by side, as a picture for a README, a slide or a paper.
 
-    >>> sprites = Store("spritemaps").find(fingerprint)
+    >>> sprites = dc.spritemap(net, "block9_add")
     >>> write_banner(sprites.tiles([3, 11, 24, 57]), "banner.webp", columns=4)
+    PosixPath('banner.webp')
 
 A grid of all channels is for looking through, and a banner is for showing: few sprites, in the order given, with rounded
 corners and air between them that is transparent, so that it stands on a light page and on a dark one.

@@ -1,8 +1,8 @@
 """More pictures beside a layer's sprites: what excites its channels in photos, and other sprites of the same channel.
 
-    >>> keep(sprites, "exemplars", {24: patches}, {24: ("cat.jpg, 21.8", "dog.jpg, 20.3")})
-    >>> [each.kind for each in companions(sprites.folder)]
-    ['exemplars']
+    keep(sprites, "exemplars", {24: patches}, {24: ("cat.jpg, 21.8", "dog.jpg, 20.3")})
+    [each.kind for each in companions(sprites.folder)]
+    # ['exemplars']
 
 A sprite is one answer to what a channel looks for. Its *companions* are others, *kept* in a folder of their own beside
 the atlas: a picture file as the atlas is, and ``pictures.json``, which says which cells belong to which channel, and a

@@ -1,7 +1,7 @@
 """How a spritemap looks in a notebook, as a figure and as a page.
 
-    >>> spritemap                                # in a notebook: the grid; hover a square for its channel
-    >>> spritemap.plot().savefig("mixed4d.pdf")
+    >>> dc.spritemap(net, "block9_add").plot()
+    <Figure size ... with 1 Axes>
 
 A grid of 2,048 squares without names is wallpaper. Here every square tells its channel and the activation it reached
 when it is hovered or reached by the keyboard (one stop of the Tab key, and arrows: radio buttons do that without a
@@ -10,9 +10,6 @@ A page needs no script and no network: with styles alone it is alive, without th
 is scaled down to keep a notebook small.
 
 The two verbs of this module: dead channels are *marked* in the picture, and a page is *framed*.
-
->>> dc.spritemap(net, "block9_add").plot()
-<Figure size ... with 1 Axes>
 """
 
 from __future__ import annotations

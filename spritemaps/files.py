@@ -1,6 +1,8 @@
 """How a store's files come to be: whole or not at all.
 
-    >>> write_file(folder / "manifest.json", json_bytes({"network": "InceptionV1"}))
+    >>> write_file(Path("manifest.json"), json_bytes({"network": "small"}))
+    >>> Path("manifest.json").read_text().split()
+    ['{', '"network":', '"small"', '}']
 
 A job that is killed while it writes leaves half a file behind, and half a file looks like a file. So every file is
 written under a temporary name beside its place, flushed to the disk, and renamed onto it; who reads meets the old file

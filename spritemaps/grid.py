@@ -35,6 +35,11 @@ class Block(NamedTuple):
 def grid_side(channels: int) -> int:
     """Give the side of the smallest square grid that holds `channels` cells: the square root, rounded up.
 
+    Parameters
+    ----------
+    channels
+        How many.
+
     Raises
     ------
     ValueError
@@ -47,6 +52,13 @@ def grid_side(channels: int) -> int:
 
 def cell(channel: int, channels: int) -> tuple[int, int]:
     """Give the (row, column) of a channel among `channels`, both from 0.
+
+    Parameters
+    ----------
+    channel
+        Its number, from 0.
+    channels
+        How many the layer has.
 
     Raises
     ------
@@ -61,6 +73,13 @@ def cell(channel: int, channels: int) -> tuple[int, int]:
 
 def channel_at(row: int, column: int, channels: int) -> int:
     """Give the channel that stands at (row, column); the inverse of `cell`.
+
+    Parameters
+    ----------
+    row, column
+        Of the cell, from 0.
+    channels
+        How many the layer has.
 
     Raises
     ------

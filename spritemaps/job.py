@@ -1,10 +1,10 @@
 """The rendering of one layer, kept batch by batch until it is whole.
 
-    >>> job = store.open_job(spec)
-    >>> for task in job.todo:                   # and again, until there is nothing to do
-    ...     tiles, records = render(job.spec, task.channels, task.attempt)
-    ...     job.write(task.batch, tiles, records)
-    >>> spritemap = job.finish()
+    job = store.open_job(spec)
+    for task in job.todo:                   # and again, until there is nothing to do
+        tiles, records = render(job.spec, task.channels, task.attempt)
+        job.write(task.batch, tiles, records)
+    spritemap = job.finish()
 
 Rendering a layer takes hours, and machines are taken away within seconds. What is rendered is written at once, in a
 part a batch; a job that is killed loses the batches in flight, and opened again it goes on with the rest. For the
@@ -190,6 +190,11 @@ class Job:
     def attempt(self, batch: int) -> int:
         """Tell which attempt at its channels a batch is, from 1.
 
+        Parameters
+        ----------
+        batch
+            Its number.
+
         Raises
         ------
         ValueError
@@ -201,7 +206,13 @@ class Job:
         return seen[batch][0].attempt
 
     def is_done(self, batch: int) -> bool:
-        """Whether a batch has a part that can be trusted; all have in a finished layer."""
+        """Whether a batch has a part that can be trusted; all have in a finished layer.
+
+        Parameters
+        ----------
+        batch
+            Its number.
+        """
         if self.finished is not None:
             return True
         seen = self._seen()

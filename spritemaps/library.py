@@ -1,7 +1,9 @@
 """Where to look for a spritemap.
 
-    >>> spritemap = find(fingerprint)            # in the user's cache, then in what ships with the package
-    >>> spritemap = find(fingerprint, store="/drive/spritemaps")
+    >>> find(net.fingerprint("block9_add"))            # in the user's cache, then in what ships with the package
+    Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite')
+    >>> find("0" * 64) is None
+    True
 
 Rendering takes hours and looking takes milliseconds, so everything that shows sprites looks first: in the store that it
 was given, in the user's own, and in the packaged one, which is read only and may lie inside the Python installation.

@@ -1,10 +1,10 @@
 """What is known of a spritemap besides its pixels.
 
-    >>> manifest = read_manifest(folder / "manifest.json")
+    >>> manifest = read_manifest(dc.spritemap(net, "block9_add").folder / "manifest.json")
     >>> manifest.network, manifest.layer, manifest.channels
-    ('InceptionV1', 'mixed4d', 528)
-    >>> manifest.records[24]
-    ChannelRecord(channel=24, activation=3.5, alive=True, attempts=1)
+    ('EfficientNetLite0', 'block9_add', 112)
+    >>> manifest.records[24].channel, manifest.records[24].alive
+    (24, True)
 
 A picture of a channel is worth something only with the answers to: of which weights (the fingerprint), made how (the
 recipe), and did it come out (activation, dead or alive). The manifest holds them, and it is the file that makes a

@@ -92,8 +92,9 @@ def merge(
 
     Examples
     --------
-    >>> merge("rendered-today", "spritemaps").copied
-    2
+    >>> report = dc.pregenerate(small, ["parts"], store="rendered-today", size=32, steps=4, progress=False)
+    >>> merge("rendered-today", "sprites").copied, merge("rendered-today", "sprites").copied
+    (1, 0)
     """
     source, target = _store(source, read_only=True), _store(target)
     if isinstance(source.root, Path) and not source.root.is_dir():

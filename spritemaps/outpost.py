@@ -1,7 +1,7 @@
 """A store near by that fills one far away.
 
-    >>> store = Outpost(user_store(), Store("gs://our-bucket/spritemaps"))
-    >>> job = store.open_job(spec)               # batches are kept near by; the finished layer goes to the bucket
+    store = Outpost(user_store(), Store("gs://our-bucket/spritemaps"))
+    job = store.open_job(spec)               # batches are kept near by; the finished layer goes to the bucket
 
 Batches are small and many, and an object store takes a file whole or not at all: so a layer is rendered in a folder of
 this machine, and *sent* when it is finished. A bucket that cannot be reached ends the job with an error; the layer stays
@@ -42,6 +42,11 @@ class Outpost(Store):
 
     def enlist(self, folder: Path) -> None:
         """Enter a finished layer in the index, and send it where it is missing.
+
+        Parameters
+        ----------
+        folder
+            Of a finished layer, near by.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """Sprites as picture files: several a file, whole cells of the grid.
 
-    >>> for page, content in pack(tiles):
-    ...     write_file(folder / page.file, content)
-    >>> read_page(folder, manifest.pages[0], manifest.tile_px).shape
-    (1472, 1472, 3)
+    >>> tiles = dc.spritemap(net, "block9_add").tiles()
+    >>> [(page, content)] = pack(tiles)
+    >>> page.file, tiles.shape
+    ('atlas-0.webp', (112, 96, 96, 3))
 
 One picture of a large layer would be wider than browsers and graphics cards take, so the grid is cut into pages. They
 are WebP, written with fixed settings so that equal sprites give equal bytes; the format is lossy, one or two levels of

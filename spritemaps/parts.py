@@ -1,7 +1,7 @@
 """What a job keeps of one rendered batch, and what follows from it.
 
-    >>> write_file(path, part_bytes(spec, tiles, records))
-    >>> tiles, records = read_part(path, spec, spec.batches[0])
+    write_file(path, part_bytes(spec, tiles, records))
+    tiles, records = read_part(path, spec, spec.batches[0])
 
 A part is trusted only as long as it is whole, of the very job that asks, and of the channels asked for; any other is as
 good as none, and the batch is rendered again.

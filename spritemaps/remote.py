@@ -1,7 +1,7 @@
 """A store somewhere else: a bucket, a web server, whatever fsspec reaches.
 
-    >>> store = Store("gs://our-bucket/spritemaps")
-    >>> store.find(fingerprint)[24]              # index, manifest and one page cross the network, and no more
+    store = Store("gs://our-bucket/spritemaps")
+    store.find(fingerprint)[24]              # index, manifest and one page cross the network, and no more
 
 The files of a store are the same everywhere, so nothing else in this package knows where they lie: a `RemoteFolder`
 answers to the few names of `pathlib.Path` that reading and writing whole files need. What differs is told here. A file
@@ -77,7 +77,13 @@ def place(root: str | Path) -> Path:
 
 
 def is_remote(path: Path) -> bool:
-    """Tell whether a place is reached through fsspec."""
+    """Tell whether a place is reached through fsspec.
+
+    Parameters
+    ----------
+    path
+        A folder, or an address as ``gs://bucket/sprites``.
+    """
     return isinstance(path, RemoteFolder)
 
 

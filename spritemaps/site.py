@@ -1,6 +1,7 @@
 """A store as a static microscope: networks, their layers, their channels.
 
-    >>> site("spritemaps", "site")                # then open site/index.html; no server, no network
+    >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+    >>> site("sprites", "site")                       # then open site/index.html; no server, no network
     PosixPath('site/index.html')
 
 A store is made for programs. A site is the same pixels for people: the pages of each atlas are copied as they are, and
@@ -86,7 +87,8 @@ def site(
 
     Examples
     --------
-    >>> site("spritemaps", "site", title="Our networks")
+    >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+    >>> site("sprites", "site", title="Our networks")
     PosixPath('site/index.html')
     """
     store = store if isinstance(store, Store) else Store(store, read_only=True)

@@ -137,6 +137,11 @@ class Store:
         A job begun before comes with the spec that it froze. A finished one has `Job.finished` and nothing pending;
         it may lie under another network's name, for the same fingerprint.
 
+        Parameters
+        ----------
+        spec
+            What to render.
+
         Raises
         ------
         StoreError
@@ -190,7 +195,13 @@ class Store:
         return read_spec(folder) or spec
 
     def folder_for(self, spec: JobSpec | Manifest) -> Path:
-        """Give the folder of a layer: its own, or the one it would be kept in."""
+        """Give the folder of a layer: its own, or the one it would be kept in.
+
+        Parameters
+        ----------
+        spec
+            Of the layer.
+        """
         layer = self.root / _encoded(spec.network) / _encoded(spec.layer)
         name = f"{_encoded(spec.recipe_name)}-{spec.fingerprint[:8]}"
         # Two recipes of one name, or of names that a file system takes for one, get folders of their own.
@@ -204,7 +215,13 @@ class Store:
         return Job(spec, folder, partial(self.enlist, folder))
 
     def enlist(self, folder: Path) -> None:
-        """Enter a finished layer in the index, or take out one that is no more."""
+        """Enter a finished layer in the index, or take out one that is no more.
+
+        Parameters
+        ----------
+        folder
+            Of a finished layer, within the store.
+        """
         if self.read_only:
             return
         known = self._mend({self._relative(folder)})

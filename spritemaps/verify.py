@@ -1,7 +1,8 @@
 """Whether a store is what it says it is.
 
-    >>> print(verify(Store("spritemaps")))
-    3 layers, 3 pages: all is well
+    >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+    >>> print(verify(Store("sprites")))
+    1 layer, 1 page: all is well
 
 Disks rot, copies stop half way, and people rename folders. Each layer's manifest is read and checked field by field,
 each page against its hash and its size in pixels, the counts of records and cells against the layer, the folder's name
@@ -76,6 +77,11 @@ class Verified:
 
 def verify(store: Store) -> Verified:
     """Check every manifest, every page against its hash, folder names against fingerprints, and the index.
+
+    Parameters
+    ----------
+    store
+        Whose files are looked at.
 
     Raises
     ------

@@ -1,6 +1,5 @@
 """What every test may ask for: the real weights and photos beside the repository, and a browser, where they are."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -15,12 +14,6 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no ../shared/data beside the repository: real weights and photos are not here")
     return SHARED_DATA
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the tests out of the user's cache, and what lies there out of the tests."""
-    os.environ["DIAMOND_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")

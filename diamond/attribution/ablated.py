@@ -55,6 +55,32 @@ class Ablation(Result):
         Name and reason of each file that gave no picture.
     sprites
         The layer's spritemap, or None where no store has one, and for cells and groups.
+
+    Examples
+    --------
+    >>> found = dc.ablate(net, "cat.jpg", "block9_add", channels=[71, 25, 96], fill="mean", progress=False)
+    >>> found.network, found.layer, found.images, found.kind, found.fill
+    ('EfficientNetLite0', 'block9_add', ('cat.jpg',), 'channel', 'mean')
+    >>> found.question, found.positive, found.negative, found.logits.round(1)
+    ('tiger cat', ('tiger cat',), (), array([9.2], dtype=float32))
+    >>> found.units, found.labels, found.estimates.round(2), found.truths.round(2)
+    (array([71, 25, 96]), ('71', '25', '96'), array([ 0.34, -0.24, -0.08], dtype=float32), array([ 0.27, -0.21,
+     -0.1 ], dtype=float32))
+    >>> found.per_image_estimates.shape, found.per_image_truths.shape, found.pictures.shape
+    ((1, 3), (1, 3), (1, 224, 224, 3))
+    >>> found.same_sign, round(found.trust, 1), found.skipped, found.sprites.layer
+    (3, 1.0, (), 'block9_add')
+    >>> print(found.verdict)
+    The estimate puts them nearly in their true order: rank correlation 1.00 over 3 channels; the same sign for 3 of 3.
+    >>> found.to_dataframe().round(2)
+       channel  estimate  truth
+    0       71      0.34   0.27
+    1       25     -0.24  -0.21
+    2       96     -0.08  -0.10
+    >>> found.plot()
+    <Figure size ... with 2 Axes>
+    >>> found.save("ablation.html")
+    PosixPath('ablation.html')
     """
 
     network: str

@@ -1,9 +1,8 @@
 """The maps of one batch of pictures, method by method.
 
-    >>> settings = Settings(question, ("gradient", "grad_cam"), place="head_relu")
-    >>> maps = maps_of(net, settings, batch)
-    >>> maps.values["grad_cam"].shape
-    (16, 7, 7, 1)
+    settings = Settings(question, ("gradient", "grad_cam"), place="head_relu")
+    maps = maps_of(net, settings, batch)
+    maps.values["grad_cam"].shape
 
 The settings are the whole of what is asked, so that the same can be asked of the network with other weights.
 """

@@ -80,6 +80,25 @@ class ChannelWords:
         In how many of how many pictures it fires.
     most_in
         The pictures it fires in most, three at most.
+
+    Examples
+    --------
+    >>> words = dc.describe(net, "photos/", "block14_add", channels=[170], classes=5, progress=False).channels[0]
+    >>> words.channel, words.sentence
+    (170, 'pushes espresso, coffee mug and matchstick; fires in no fixed place, in 8 of 8 pictures')
+    >>> words.towards, words.away
+    (Pushed(classes=(('espresso', 0.2331495870681174), ('coffee mug', 0.21433038253650738), ('matchstick',
+     0.15929248219669534), ('crane', 0.1573102167536199), ('lesser panda', 0.15251631860934867)), kind=None,
+     share=0.0, members=()), Pushed(classes=(('Petri dish', 0.17150909394643532), ('sea anemone',
+     0.15758710016182886), ('Dutch oven', 0.13648259091808723), ('chiton', 0.1341765870960735), ('waffle iron',
+     0.13222285010072665)), kind=None, share=0.0, members=()))
+    >>> words.does, words.holds_back, words.shown
+    ('pushes espresso, coffee mug and matchstick', 'holds back Petri dish, sea anemone and Dutch oven',
+     (('espresso', 0.2331495870681174), ('coffee mug', 0.21433038253650738), ('matchstick', 0.15929248219669534),
+     ('crane', 0.1573102167536199), ('Petri dish', -0.17150909394643532), ('sea anemone', -0.15758710016182886)))
+    >>> words.where, words.place, round(words.share, 2), words.fires_in, words.pictures, words.most_in
+    ('in no fixed place', 'in no fixed place, in 8 of 8 pictures', 0.16, 8, 8, ('astronaut.jpg', 'rocket.jpg',
+     'flower.jpg'))
     """
 
     channel: int
@@ -141,6 +160,22 @@ class Description(Result):
         The layer's spritemap, or None where no store has one.
     skipped
         Name and reason of each file that gave no picture.
+
+    Examples
+    --------
+    >>> found = dc.describe(net, "photos/", "block14_add", channels=[125, 170], classes=5, progress=False)
+    >>> found.network, found.layer, len(found.images), found.skipped
+    ('EfficientNetLite0', 'block14_add', 8, ())
+    >>> found.channels[0].sentence
+    'pushes dock, Crock Pot and sewing machine; fires in the middle, in 3 of 8 pictures'
+    >>> found.pushes.shape, found.pictures.shape, found.sprites.layer, found.title
+    ((2, 1000), (6, 224, 224, 3), 'block14_add', 'EfficientNetLite0 block14_add: channels in words, from 8 pictures')
+    >>> found.to_dataframe()["channel"].to_list()
+    [125, 170]
+    >>> found.plot()
+    <Figure size ... with 6 Axes>
+    >>> found.save("words.html")
+    PosixPath('words.html')
     """
 
     network: str

@@ -1,7 +1,6 @@
 """What channels do to the scores of all classes at once.
 
-    >>> effects_on_classes(net, pictures, layer, activations, channels=np.array([3, 11]), classes=1000).shape
-    (2, 1000)
+    effects_on_classes(net, pictures, layer, activations, channels=np.array([3, 11]), classes=1000).shape
 
 A backward pass gives the effect of all channels on one class; asked of a few channels and a thousand classes, it would
 run a thousand times. A derivative along a direction, the channel's own activations, gives its effect on all classes in

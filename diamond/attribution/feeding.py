@@ -1,7 +1,7 @@
 """How pictures, and whatever else a network takes, come into it.
 
-    >>> contributions(net, pictures, "conv")                                    # one input: the pictures fill it
-    >>> contributions(two, pictures, "conv", given={"patient": ages})           # two: the pictures fill the other one
+    contributions(net, pictures, "conv")                                    # one input: the pictures fill it
+    contributions(two, pictures, "conv", given={"patient": ages})           # two: the pictures fill the other one
 
 A network of several inputs is told the values of all but one; that one takes the pictures. Those values go in as they
 are, on the scale the network was trained on; one row serves all pictures, or there is one for each.

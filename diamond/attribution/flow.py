@@ -1,9 +1,8 @@
 """How what a layer found is carried to the next layer, and to the class.
 
-    >>> found = flow(net, "cat.jpg", ["block4_add", "block9_add", "block14_add"], top=5)
+    >>> found = flow(net, "cat.jpg", ["block9_add", "block14_add"], top=5)
     >>> found.links[0].shape                        # from the 5 channels of the first layer to the 5 of the second
     (5, 5)
-    >>> found.save("cat.html")
 
 Channel attribution says what a channel of each layer is worth to the class, and is silent on the way there. A later
 unit is worth its *contribution*, its activations times the gradient of the class score, summed over places. Asked how
@@ -94,6 +93,12 @@ def flow(
     ValueError
         For no layers or the same twice, several pictures, another `by`, a `top` less than 1, and a `k` that `groups`
         would refuse.
+
+    Examples
+    --------
+    >>> found = dc.flow(net, "cat.jpg", ["block9_add", "block14_add"], top=3)
+    >>> found.links[0].shape, found.units[0]
+    ((3, 3), ((48,), (107,), (97,)))
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more channels of each layer")

@@ -49,6 +49,24 @@ class Flow(Result):
         ``(height, width, 3)`` as the network saw it, in [0, 1].
     sprites
         For each layer its spritemap, or None where no store has one.
+
+    Examples
+    --------
+    >>> found = dc.flow(net, "cat.jpg", ["block9_add", "block14_add"], top=3)
+    >>> found.network, found.image, found.layers, found.by
+    ('EfficientNetLite0', 'cat.jpg', ('block9_add', 'block14_add'), 'channels')
+    >>> found.question, found.positive, found.negative, round(float(found.logit), 1)
+    ('tiger cat', 'tiger cat', None, 9.2)
+    >>> found.units[0], found.label(0, 0), found.effects[0].round(2), found.totals.round(1)
+    (((48,), (107,), (97,)), '48', array([ 0.45, -0.35, -0.36], dtype=float32), array([-1.7,  1.4]))
+    >>> found.links[0].shape, found.maps[0].shape, found.picture.shape, found.sprites[0].layer
+    ((3, 3), (14, 14, 3), (224, 224, 3), 'block9_add')
+    >>> found.to_dataframe().columns.to_list()
+    ['from_layer', 'from', 'to_layer', 'to', 'weight']
+    >>> found.plot()
+    <Figure size ... with 2 Axes>
+    >>> found.save("flow.html")
+    PosixPath('flow.html')
     """
 
     FRAME_PX: ClassVar[int] = 640
@@ -74,7 +92,13 @@ class Flow(Result):
         return self.positive if self.negative is None else f"{self.positive} against {self.negative}"
 
     def label(self, layer: int, unit: int) -> str:
-        """Name a unit: the channel's number, or ``group 1`` ... from 1."""
+        """Name a unit: the channel's number, or ``group 1`` ... from 1.
+
+        Parameters
+        ----------
+        layer, unit
+            Which layer and which of its units, both from 0.
+        """
         return f"group {unit + 1}" if self.by == "groups" else str(self.units[layer][unit][0])
 
     def to_dataframe(self) -> pd.DataFrame:

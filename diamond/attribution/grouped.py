@@ -55,6 +55,28 @@ class Groups(Result):
         The layer's spritemap, or None where no store has one.
     rendered
         ``(k, height, width, 3)`` a picture of each group in [0, 1]; None where none was asked for.
+
+    Examples
+    --------
+    >>> found = dc.groups(net, ["cat.jpg", "coffee.jpg"], "block9_add", k=4, progress=False)
+    >>> found.network, found.layer, found.images, found.question
+    ('EfficientNetLite0', 'block9_add', ('cat.jpg', 'coffee.jpg'), 'tiger cat / espresso')
+    >>> found.positive, found.negative, found.logits.round(1)
+    (('tiger cat', 'espresso'), (), array([ 9.2, 11.4], dtype=float32))
+    >>> found.maps.shape, found.factors.shape, found.pictures.shape
+    ((2, 14, 14, 4), (4, 112), (2, 224, 224, 3))
+    >>> found.effects.shape, found.per_image.shape, found.totals.round(1)
+    ((4,), (2, 4), array([-1.7, -0.3], dtype=float32))
+    >>> round(found.explained, 1), round(found.clipped, 1), found.rendered, found.skipped
+    (0.5, 0.5, None, ())
+    >>> len(found.top_channels(0)), found.sprites
+    (4, Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite'))
+    >>> found.to_dataframe().columns.to_list()
+    ['group', 'effect', 'channels', 'cat.jpg', 'coffee.jpg']
+    >>> found.plot()
+    <Figure size ... with 16 Axes>
+    >>> found.save("groups.npz")
+    PosixPath('groups.npz')
     """
 
     network: str
@@ -84,7 +106,15 @@ class Groups(Result):
         return in_words(self.positive, self.negative)
 
     def top_channels(self, group: int, n: int = SHOWN_CHANNELS) -> tuple[int, ...]:
-        """Give the channels a group is mostly made of, the largest first, those it has none of left out."""
+        """Give the channels a group is mostly made of, the largest first, those it has none of left out.
+
+        Parameters
+        ----------
+        group
+            Which, from 0.
+        n
+            How many at most.
+        """
         order = np.argsort(-self.factors[group], kind="stable")[:n]
         return tuple(int(channel) for channel in order if self.factors[group, channel] > 0)
 

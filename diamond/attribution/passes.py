@@ -1,10 +1,9 @@
 """The gradients of a layer over pictures from anywhere, gone through as often as a question takes.
 
-    >>> asked = Passes(net, "photos/", net.layers["block9_add"], positive="tabby")
-    >>> for batch, part in asked:                          # sixteen pictures: their names, their gradients
-    ...     ...
-    >>> asked.names[:2], asked.told["logits"][:2]          # known after the first time through
-    (('cat/cat.0.jpg', 'cat/cat.1.jpg'), array([12.1, 9.8], dtype=float32))
+    asked = Passes(net, "photos/", net.layers["block9_add"], positive="tabby")
+    for batch, part in asked:                          # sixteen pictures: their names, their gradients
+        ...
+    asked.names[:2], asked.told["logits"][:2]          # known after the first time through
 
 Some questions need all pictures before the first can be answered: which channels are the largest, or what their mean is.
 They go through the pictures again. A few are held; a folder of thousands is read again, so that it takes the memory of a

@@ -1,8 +1,7 @@
 """Gradients of a class score with respect to the picture itself, and what is made of them.
 
-    >>> asked = ask_of(net, entry, batch, given, question)
-    >>> gradients(net, entry, batch, given, asked).shape
-    (16, 224, 224, 3)
+    asked = ask_of(net, entry, batch, given, question)
+    gradients(net, entry, batch, given, asked).shape
 
 First the network is *asked*, once: which class each picture is about, and its score. Everything else holds that class
 still: the copies of a noisy gradient, the steps of a path, the gradient by another rule. Each is one compiled function

@@ -1,6 +1,6 @@
 """How much of a saliency map stays when the network knows nothing any more.
 
-    >>> dc.saliency(net, photo, method="all").randomisation(net)
+    dc.saliency(net, photo, method="all").randomisation(net)
 
 A map that explains a network must change when the network does. So the weights of its layers are shuffled, from the
 class scores back towards the picture, and each map is compared with that of the trained network, for the same class. What

@@ -1,9 +1,9 @@
 """What channel attribution finds: the channels of a layer in order, and the same for several layers.
 
-    >>> found = channel_attribution(net, "photos/", ["block4_add", "block14_add"], positive="tabby", negative="tiger cat")
-    >>> found["block14_add"].channels, found["block14_add"].scores     # most for the tabby
-    >>> found["block14_add"].opposed                                   # most for the tiger cat
-    >>> found.save("cats.html")
+    found = channel_attribution(net, "photos/", ["block4_add", "block14_add"], positive="tabby", negative="tiger cat")
+    found["block14_add"].channels, found["block14_add"].scores     # most for the tabby
+    found["block14_add"].opposed                                   # most for the tiger cat
+    found.save("cats.html")
 
 Of thousands of pictures the numbers of each are kept, and the first few pictures themselves.
 """
@@ -66,6 +66,30 @@ class ChannelAttribution(Result):
         to; only along the path, else None.
     skipped
         Name and reason of each file that gave no picture.
+
+    Examples
+    --------
+    >>> found = dc.channel_attribution(net, ["cat.jpg", "coffee.jpg"], "block9_add", positive="tabby", negative="tiger cat", top=3)
+    >>> found.network, found.layer, found.images, found.method
+    ('EfficientNetLite0', 'block9_add', ('cat.jpg', 'coffee.jpg'), 'gradient')
+    >>> found.question, found.opponent, found.measure
+    ('tabby against tiger cat', 'tiger cat', 'gradient x activation, in logits, summed over 2 pictures')
+    >>> found.positive, found.negative, found.logits.round(1)
+    (('tabby', 'tabby'), ('tiger cat', 'tiger cat'), array([-0.8, -0.5], dtype=float32))
+    >>> found.channels, found.scores.round(2), round(float(found.strongest), 2), found.opposed
+    (array([ 4, 30,  0]), array([0.5 , 0.3 , 0.24], dtype=float32), 0.5, array([96, 38, 18]))
+    >>> found.per_image.shape, found.all_scores.shape, found.totals.shape, found.means.shape, found.spreads.shape
+    ((2, 3), (2, 112), (112,), (112,), (112,))
+    >>> found.changes, found.skipped, found.pictures.shape, found.sprites
+    (None, (), (2, 224, 224, 3), Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite'))
+    >>> found.to_dataframe().iloc[:2, :3].round(2)
+       channel  score  mean
+    0        4    0.5  0.25
+    1       30    0.3  0.15
+    >>> found.plot()
+    <Figure size ... with 14 Axes>
+    >>> found.save("cat.html")
+    PosixPath('cat.html')
     """
 
     network: str
@@ -194,6 +218,22 @@ class AttributionByLayer(Result):
     ----------
     rows
         One a layer, in the order asked for.
+
+    Examples
+    --------
+    >>> found = dc.channel_attribution(net, "cat.jpg", ["block4_add", "block9_add"], top=3)
+    >>> found.layers, [row.channels.tolist() for row in found.rows]
+    (('block4_add', 'block9_add'), [[4, 23, 27], [48, 96, 71]])
+    >>> found["block9_add"].channels
+    array([48, 96, 71])
+    >>> found.to_dataframe().iloc[[0, 3], :3].round(2)
+            layer  channel  score
+    0  block4_add        4   0.39
+    3  block9_add       48   0.45
+    >>> found.plot()
+    <Figure size ... with 13 Axes>
+    >>> found.save("cat.csv")
+    PosixPath('cat.csv')
     """
 
     rows: tuple[ChannelAttribution, ...]

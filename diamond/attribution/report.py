@@ -2,7 +2,7 @@
 
 What ``diamond attribute NAME IMAGE...`` runs.
 
-    >>> write_report(net, "photos/", "page.html", positive="tabby")
+    write_report(net, "photos/", "page.html", positive="tabby")
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rules by which rectifiers pass a gradient back other than calculus says.
 
-    >>> replace = rule_of(net, "guided_backpropagation")
-    >>> [logits] = net.forward(pictures, [net.logits_node], replace=replace)      # the same logits, another gradient
+    replace = rule_of(net, "guided_backpropagation")
+    [logits] = net.forward(pictures, [net.logits_node], replace=replace)      # the same logits, another gradient
 
 *Guided backpropagation* lets a gradient through a ReLU where it is positive and the ReLU is open, the *deconvnet* where
 it is positive, open or not. Pictures made by them are sharp, and say little of the class: both come close to an edge

@@ -1,11 +1,9 @@
 """Where in a picture a small change would change the class score most: gradient methods, all by one call.
 
-    >>> dc.saliency(net, "cat.jpg").heatmap.shape
-    (224, 224)
-    >>> found = dc.saliency(net, ["cat.jpg", "dog.jpg"], method=["gradient", "integrated_gradients", "grad_cam"])
-    >>> found["integrated_gradients"].shape
-    (2, 224, 224, 3)
-    >>> found.randomisation(net)                            # what is left of the maps when the weights are noise
+    dc.saliency(net, "cat.jpg").heatmap.shape
+    found = dc.saliency(net, ["cat.jpg", "dog.jpg"], method=["gradient", "integrated_gradients", "grad_cam"])
+    found["integrated_gradients"].shape
+    found.randomisation(net)                            # what is left of the maps when the weights are noise
 
 With x the picture in [0, 1] and s the score of the class:
 
@@ -120,10 +118,12 @@ def saliency(
 
     Examples
     --------
-    >>> import diamond as dc, skimage
-    >>> net = dc.load("EfficientNetLite0")
-    >>> found = dc.saliency(net, skimage.data.chelsea(), method=["smoothgrad", "grad_cam"])
-    >>> figure = found.plot()
+    >>> found = dc.saliency(net, "cat.jpg")
+    >>> found.heatmap.shape
+    (224, 224)
+    >>> both = dc.saliency(net, ["cat.jpg", "coffee.jpg"], method=["gradient_x_input", "grad_cam"], target="tabby", progress=False)
+    >>> both["grad_cam"].shape, both.heatmaps("grad_cam").shape
+    ((2, 7, 7, 1), (2, 224, 224))
     """
     methods = _methods(net, method)
     if steps is not None and steps < 1:

@@ -124,10 +124,20 @@ class SaliencyMap(Result):
         ``grad_cam`` its map, enlarged by the cells between; of all others the largest absolute value of a colour
         (Simonyan, Vedaldi and Zisserman 2014, section 3.1).
 
+        Parameters
+        ----------
+        method
+            One of `methods`.
+
         Raises
         ------
         KeyError
             For a method that was not asked for.
+
+        Examples
+        --------
+        >>> dc.saliency(net, ["cat.jpg", "coffee.jpg"], progress=False).heatmaps("gradient").shape
+        (2, 224, 224)
         """
         values = self[method]
         if method == "grad_cam":
@@ -136,7 +146,13 @@ class SaliencyMap(Result):
         return reduced
 
     def in_words(self, method: str) -> str:
-        """What a method is called in print."""
+        """What a method is called in print.
+
+        Parameters
+        ----------
+        method
+            One of `methods`.
+        """
         return PLAIN[method]
 
     def randomisation(self, net: Network, *, depths: int = 4, seed: int = 0) -> Randomisation:
@@ -155,6 +171,13 @@ class SaliencyMap(Result):
         ------
         ValueError
             For another network than that of the maps, and for fewer than one depth.
+
+        Examples
+        --------
+        >>> found = dc.saliency(net, "cat.jpg", method="grad_cam")
+        >>> left = found.randomisation(net, depths=1)
+        >>> left.to_dataframe().columns.to_list()
+        ['method', 'layer', 'shuffled', 'likeness']
         """
         from diamond.attribution.randomisation import randomise
 

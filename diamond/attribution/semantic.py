@@ -1,11 +1,8 @@
 """What a layer sees at each place of a picture, and for which class: one map to look at.
 
-    ::
-
-        found = semantic_map(net, "cat.jpg", "block9_add", positive="tiger cat", negative="tabby")
-        found.heatmap.shape, found.channels[5, 8], found.scores[5, 8]
-        # ((14, 14), array([71, 25, 3, 90]), array([0.08, -0.05, 0.04, 0.02], dtype=float32))
-        found.save("cat.html")
+    found = semantic_map(net, "cat.jpg", "block9_add", positive="tiger cat", negative="tabby")
+    found.heatmap.shape, found.channels[5, 8], found.scores[5, 8]
+    found.save("cat.html")
 
 A heatmap says where, a list of channels says what, and neither says what is where. A semantic map keeps both: for each
 cell of the layer's grid the channels that matter most there, and how much the cell matters as a whole. Its page shows
@@ -279,7 +276,7 @@ def semantic_map(
     >>> dc.semantic_map(net, "cat.jpg", "head_pool")
     Traceback (most recent call last):
         ...
-    modelzoo.graph.GraphError: 'head_pool' has the shape (None, 1280): no height and width to draw a map of; nearest layers with them: 'head_relu', 'head_bn', 'head_conv'
+    modelzoo.graph.GraphError: 'head_pool' has the shape (None, 1280): no height and width to draw a map of; ...
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more channels")

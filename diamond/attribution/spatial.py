@@ -47,6 +47,24 @@ class SpatialAttribution:
         ``(height, width, 3)`` as the network saw it, in [0, 1].
     method
         ``"gradient"``, ``"path"`` or ``"activation"``; of the last the heatmap is the sum of all channels' activations.
+
+    Examples
+    --------
+    >>> found = dc.spatial_attribution(net, "cat.jpg", "head_relu", positive="tabby")
+    >>> found.network, found.layer, found.image, found.method
+    ('EfficientNetLite0', 'head_relu', 'cat.jpg', 'gradient')
+    >>> found.question, found.positive, found.negative
+    ('tabby', 'tabby', None)
+    >>> found.heatmap.shape, found.picture.shape
+    ((7, 7), (224, 224, 3))
+    >>> found.to_dataframe().head(2).round(3)
+       row  column  attribution
+    0    0       0        0.088
+    1    0       1        0.135
+    >>> found.plot()
+    <Figure size ... with 2 Axes>
+    >>> found.save("where.png")
+    PosixPath('where.png')
     """
 
     network: str
@@ -78,6 +96,11 @@ class SpatialAttribution:
 
     def save(self, path: str | Path) -> Path:
         """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
+
+        Parameters
+        ----------
+        path
+            Where to; its suffix says as what.
 
         Raises
         ------
@@ -129,6 +152,12 @@ def spatial_attribution(
         For a layer that has no height and width, and where no gradient reaches it from the class.
     ValueError
         Where several pictures are given, and for activations that are NaN or infinite, naming the layer.
+
+    Examples
+    --------
+    >>> found = dc.spatial_attribution(net, "cat.jpg", "head_relu")
+    >>> found.heatmap.shape, np.unravel_index(found.heatmap.argmax(), (7, 7))
+    ((7, 7), (np.int64(3), np.int64(1)))
     """
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
     if not place.is_spatial:

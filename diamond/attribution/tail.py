@@ -1,7 +1,7 @@
 """The rest of a network after a layer: run on from changed activations, and gone through backwards.
 
-    >>> part = next(gradients(net, pictures, "block9_add"))
-    >>> logits_from(net, pictures, "block9_add", part.activations * 0.0)                 # without the whole layer
+    part = next(gradients(net, pictures, "block9_add"))
+    logits_from(net, pictures, "block9_add", part.activations * 0.0)                 # without the whole layer
 
 `diamond.attribution.linear` estimates what a layer's values do from one gradient. What asks for the truth, or for a
 share of a value, needs the two things apart: the *gradients* themselves, also where an activation is zero, and the

@@ -1,8 +1,8 @@
 """Which class a question is about.
 
-    >>> channel_attribution(net, images, layer, positive="top1")                    # each picture's own first answer
-    >>> channel_attribution(net, images, layer, positive="Egyptian cat", negative="tabby")
-    >>> channel_attribution(net, images, layer, positive=285, negative="others")    # against all other classes
+    channel_attribution(net, images, layer, positive="top1")                    # each picture's own first answer
+    channel_attribution(net, images, layer, positive="Egyptian cat", negative="tabby")
+    channel_attribution(net, images, layer, positive=285, negative="others")    # against all other classes
 
 A target is an output's index, a label in any of its spellings, a WordNet id, or ``"top1"``, ``"top2"`` ...: the class
 that stands first, second ... in each picture's own answer. It is *encoded* once, as a number, and *chosen* for each

@@ -1,9 +1,7 @@
 """What a channel is for, in words, from what it does and nothing else.
 
-    >>> told = describe(net, "photos/", "block14_add")
-    >>> print(told)
-    channel 187: pushes mostly hunting dogs (beagle, bluetick, Walker hound); fires in the middle, in 14 of 20 pictures
-    channel  40: pushes laptop, notebook and space bar; fires at the edges, in 3 of 20 pictures
+    told = describe(net, "photos/", "block14_add")
+    print(told)
 
 A sprite shows what excites a channel and says nothing of what follows from it. Here a channel is *described* by what
 follows: which class scores it raises most, in the mean over the pictures given (gradient times activation for each class,
@@ -117,6 +115,12 @@ def describe(
         Where the layer is not on the way to the class scores.
     ValueError
         For channels that the layer does not have, no pictures, and `top` or `classes` less than 1.
+
+    Examples
+    --------
+    >>> print(dc.describe(net, "photos/", "block14_add", channels=[125, 170], progress=False))
+    channel 125: pushes dock, Crock Pot and sewing machine; fires in the middle, in 3 of 8 pictures
+    channel 170: pushes partly food (espresso, cup, chocolate sauce); fires in no fixed place, in 8 of 8 pictures
     """
     if min(top, classes) < 1:
         raise ValueError(f"top is {top} and classes {classes}; expected 1 or more")

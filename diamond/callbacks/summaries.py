@@ -1,7 +1,7 @@
 """What a look finds, as summaries for TensorBoard.
 
-    >>> summaries = Summaries(Path("logs/run1"))
-    >>> summaries.write(snapshot)                 # atlas/conv1/selectivity, atlas/conv1/filters, ...
+    summaries = Summaries(Path("logs/run1"))
+    summaries.write(snapshot)                 # atlas/conv1/selectivity, atlas/conv1/filters, ...
 
 ``tf.summary.scalar`` and its like are TensorBoard's own code and raise where it is not installed; a training machine
 needs no viewer. So the tensors and the few words of metadata that TensorBoard reads are written here with

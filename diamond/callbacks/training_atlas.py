@@ -1,9 +1,9 @@
 """A network watched while it learns.
 
-    >>> atlas = dc.callbacks.TrainingAtlas("flowers/val", channels={"conv3": [0, 1, 2]}, photo="daisy.jpg")
-    >>> model.fit(pictures, labels, epochs=20, callbacks=[atlas])
-    >>> atlas.history                                        # draws itself: filters, sprites, maps, epoch by epoch
-    >>> atlas.to_dataframe()[["epoch", "layer", "selectivity", "smoothness", "dead"]]
+    atlas = dc.callbacks.TrainingAtlas("flowers/val", channels={"conv3": [0, 1, 2]}, photo="daisy.jpg")
+    model.fit(pictures, labels, epochs=20, callbacks=[atlas])
+    atlas.history                                        # draws itself: filters, sprites, maps, epoch by epoch
+    atlas.to_dataframe()[["epoch", "layer", "selectivity", "smoothness", "dead"]]
 
 Loss and accuracy say that a network learns, and not what. The atlas *looks* before the first epoch and after every few:
 filters that leave noise, channels that begin to answer to one class, channels that die, what chosen channels would like
@@ -90,9 +90,20 @@ class TrainingAtlas(keras.callbacks.Callback):
 
     Examples
     --------
-    >>> atlas = dc.callbacks.TrainingAtlas(x_test[:200], y_test[:200], layers=["conv1", "conv2"], log_dir="logs/run1")
-    >>> model.fit(x_train, y_train, epochs=10, callbacks=[atlas])
+    >>> atlas = dc.callbacks.TrainingAtlas("textures/val", layers=["parts"])
+    >>> small.model.compile("adam", "sparse_categorical_crossentropy")
+    >>> history = small.model.fit(np.zeros((8, 32, 32, 3)), np.zeros(8), epochs=2, verbose=0, callbacks=[atlas])
+    >>> atlas.history.epochs
+    array([0, 1, 2])
+    >>> atlas.to_dataframe()[["epoch", "layer", "dead"]]
+       epoch  layer  dead
+    0      0  parts     4
+    1      1  parts     4
+    2      2  parts     4
     >>> atlas.plot()
+    <Figure size ... with 4 Axes>
+    >>> atlas.save("atlas.html")
+    PosixPath('atlas.html')
     """
 
     def __init__(
@@ -152,7 +163,13 @@ class TrainingAtlas(keras.callbacks.Callback):
         return self.history.plot()
 
     def save(self, path: str | Path) -> Path:
-        """Write the log as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix."""
+        """Write the log as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
+
+        Parameters
+        ----------
+        path
+            Where to; its suffix says as what.
+        """
         return self.history.save(path)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:

@@ -108,6 +108,26 @@ class TrainingLog(Result):
         How many pictures each look measured.
     photo
         ``(height, width, 3)`` whose activation maps were kept.
+
+    Examples
+    --------
+    >>> atlas = dc.callbacks.TrainingAtlas("textures/val", layers=["parts"])
+    >>> small.model.compile("adam", "sparse_categorical_crossentropy")
+    >>> history = small.model.fit(np.zeros((8, 32, 32, 3)), np.zeros(8), epochs=2, verbose=0, callbacks=[atlas])
+    >>> log = atlas.history
+    >>> log.network, log.layers, log.epochs, log.classes, log.count, log.photo.shape, log.notes
+    ('small', ('parts',), array([0, 1, 2]), ('brick', 'grass', 'gravel'), 12, (32, 32, 3), ())
+    >>> len(log.snapshots), log.of("parts", "dead").shape
+    (3, (3,))
+    >>> print(log.sentence)
+    In 2 epochs the filters of parts went from a smoothness of 0.04 to 0.04,
+     the selectivity of parts from 0.07 to 0.07, 4 of 6 channels are dead.
+    >>> log.to_dataframe().columns.to_list()
+    ['epoch', 'layer', 'channels', 'dead', 'selectivity', 'smoothness', 'loss']
+    >>> log.plot()
+    <Figure size ... with 4 Axes>
+    >>> log.save("log.csv")
+    PosixPath('log.csv')
     """
 
     FRAME_PX: ClassVar[int] = 900
@@ -156,7 +176,15 @@ class TrainingLog(Result):
         return begin + ", ".join(parts) + "."
 
     def of(self, layer: str, name: str) -> np.ndarray:
-        """Give ``(look,)`` values of a layer: ``"dead"``, ``"mean_selectivity"`` or ``"median_smoothness"``."""
+        """Give ``(look,)`` values of a layer: ``"dead"``, ``"mean_selectivity"`` or ``"median_smoothness"``.
+
+        Parameters
+        ----------
+        layer
+            Address of a layer watched.
+        name
+            ``"dead"``, ``"mean_selectivity"`` or ``"median_smoothness"``.
+        """
         number = self.layers.index(layer)
         return np.array([getattr(snapshot.layers[number], name) for snapshot in self.snapshots], float)
 

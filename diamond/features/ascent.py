@@ -2,9 +2,9 @@
 
 One step develops the images, moves them, measures them, and lets the optimiser change what they are held in::
 
-    >>> step = compiled_step(question, recipe, bench, colours=3, traces=[])
-    >>> bench.lay_out(state, memory)
-    >>> step(0, drawn, data)
+        step = compiled_step(question, recipe, bench, colours=3, traces=[])
+        bench.lay_out(state, memory)
+        step(0, drawn, data)
 
 What a step costs beside the network's own work is kept small: the network runs without batch norms (see
 `diamond.features.folding`), the images are developed and moved by functions that are compiled once for all layers, and

@@ -4,8 +4,8 @@ A batch norm of a network that is not in training is a product and a sum for eac
 over the largest maps of the network three times, forward and backward; done to the kernel, once and for the whole
 batch, they cost nothing::
 
-    >>> fold = folded(net.graph, [node])
-    >>> [values] = net.forward(pictures, [node], replace=fold)
+        fold = folded(net.graph, [node])
+        [values] = net.forward(pictures, [node], replace=fold)
 
 What it gives differs in the last bits of float32 alone. The network itself is not touched: folded kernels are computed
 from its weights where `folded` is called, so that a network in training can be followed.

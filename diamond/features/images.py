@@ -4,9 +4,9 @@ Gradient ascent on pixels ends in noise that excites the network and tells a per
 the image, each frequency scaled by how strong it is in natural pictures, the same ascent moves all scales at the same
 pace and the noise never comes up::
 
-    >>> image = Fourier()
-    >>> state = image.draw((128, 128), 3, streams)           # once, from a stream of random numbers an image
-    >>> planes = image.develop(state, (128, 128), 3)         # at every step; (batch, 3, 128, 128)
+        image = Fourier()
+        state = image.draw((128, 128), 3, streams)           # once, from a stream of random numbers an image
+        planes = image.develop(state, (128, 128), 3)         # at every step; (batch, 3, 128, 128)
 
 A *state* is a tuple of arrays, the batch first: what the optimiser changes. *Planes* are decorrelated colour (see
 `diamond.features.color`), one plane of a spectrogram, and last, where there is one, the alpha channel.

@@ -2,6 +2,7 @@
 
 ::
 
+    >>> from diamond.features.transforms import Jitter
     >>> write({"jitter": Jitter}, Jitter(8))
     {'kind': 'jitter', 'px': 8, 'across_px': None}
     >>> read({"jitter": Jitter}, {"kind": "jitter", "px": 8}, "transform")

@@ -2,9 +2,12 @@
 
 Objectives are values: they add, subtract and scale::
 
-    >>> dc.channel("block9_add", 11)
-    >>> dc.channel("block9_add", 11) + 0.5 * dc.channel("block9_add", 24) - 2 * dc.total_variation()
-    >>> dc.interpolate(dc.channel("block9_add", 11), dc.channel("block9_add", 24), 5)
+    >>> print(dc.channel("block9_add", 11))
+    block9_add:11
+    >>> print(dc.channel("block9_add", 11) + 0.5 * dc.channel("block9_add", 24) - 2 * dc.total_variation())
+    block9_add:11 + 0.5 block9_add:24 + -2 total variation
+    >>> len(dc.interpolate(dc.channel("block9_add", 11), dc.channel("block9_add", 24), 5))
+    5
 
 An objective is a sum of *terms*: a weight, a kind of measure (see `diamond.features.measures`), a layer, and the
 parameters of the measure. Kinds, layers and the shapes of the parameters decide what is compiled; weights and
@@ -106,7 +109,16 @@ class Term:
 
 @dataclass(frozen=True)
 class Objective:
-    """A weighted sum of measures of a network's activations and of the picture."""
+    """A weighted sum of measures of a network's activations and of the picture.
+
+    Examples
+    --------
+    >>> asked = dc.channel("block9_add", 71) + 0.5 * dc.channel("block9_add", 25) - 2 * dc.total_variation()
+    >>> print(asked)
+    block9_add:71 + 0.5 block9_add:25 + -2 total variation
+    >>> len(asked.terms), asked.shape == asked.shape
+    (3, True)
+    """
 
     terms: tuple[Term, ...]
 
@@ -147,7 +159,13 @@ class Objective:
         return tuple(term.shape for term in self.terms)
 
     def before_nonlinearity(self) -> Objective:
-        """Measure each layer before its own nonlinearity, where it has one: a channel that is silent has a gradient."""
+        """Measure each layer before its own nonlinearity, where it has one: a channel that is silent has a gradient.
+
+        Examples
+        --------
+        >>> print(dc.channel("block4_expand_relu", 3).before_nonlinearity())
+        block4_expand_relu:3 before its nonlinearity
+        """
         return Objective(tuple(replace(term, before_nonlinearity=bool(term.layer)) for term in self.terms))
 
     def relative(self) -> Objective:
@@ -155,11 +173,27 @@ class Objective:
 
         A penalty of a tenth of the objective is then the same on a layer whose activations go to 6 and one where they
         go to 600.
+
+        Examples
+        --------
+        >>> print(dc.channel("block9_add", 71) - 0.1 * dc.total_variation().relative())
+        block9_add:71 + -0.1 total variation
         """
         return Objective(tuple(replace(term, relative=True) for term in self.terms))
 
     def late(self, since: float) -> Objective:
-        """Count only after a share of the steps, from 0 to 1: a penalty that would smother the beginning."""
+        """Count only after a share of the steps, from 0 to 1: a penalty that would smother the beginning.
+
+        Parameters
+        ----------
+        since
+            Share of the steps after which it counts, from 0 to 1.
+
+        Examples
+        --------
+        >>> print(dc.channel("block9_add", 71) - dc.blur().late(0.5))
+        block9_add:71 + -1 blur
+        """
         if not 0 <= since <= 1:
             raise ValueError(f"since is {since}; expected a share of the steps, from 0 to 1")
         return Objective(tuple(replace(term, since=float(since)) for term in self.terms))
@@ -179,13 +213,35 @@ def channel(layer: str | Layer, index: int) -> Objective:
     ------
     ValueError
         For a negative index; one that is too large is told when the network is known.
+
+    Examples
+    --------
+    >>> print(dc.channel("block9_add", 71))
+    block9_add:71
+    >>> dc.render(net, dc.channel("block9_add", 112))
+    Traceback (most recent call last):
+        ...
+    diamond.features.settling.RenderError: no channel 112 in 'block9_add': its 112 channels run from 0 to 111
     """
     name = _address(layer)
     return _one("channel", name, {"index": _counted(index)}, f"{name}:{index}")
 
 
 def peak(layer: str | Layer, index: int) -> Objective:
-    """Maximise a channel where it is strongest: its maximum over all places."""
+    """Maximise a channel where it is strongest: its maximum over all places.
+
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+    index
+        The channel, from 0.
+
+    Examples
+    --------
+    >>> print(dc.peak("block9_add", 71))
+    block9_add:71 peak
+    """
     name = _address(layer)
     return _one("peak", name, {"index": _counted(index)}, f"{name}:{index} peak")
 
@@ -199,6 +255,11 @@ def neuron(layer: str | Layer, index: int, place: tuple[int, int] | None = None)
         As in `channel`.
     place
         ``(row, column)`` on the layer's grid; the centre where None.
+
+    Examples
+    --------
+    >>> print(dc.neuron("block9_add", 71), "|", dc.neuron("block9_add", 71, (2, 3)))
+    block9_add:71@centre | block9_add:71@2,3
     """
     name = _address(layer)
     return _one("neuron", name, {"index": _counted(index), **_place(place)}, f"{name}:{index}{_at(place)}")
@@ -222,6 +283,12 @@ def direction(layer: str | Layer, vector: Sequence[float] | np.ndarray, *, cosin
     ------
     ValueError
         For a vector that is no vector, is all zero, or holds what is not finite.
+
+    Examples
+    --------
+    >>> cell = net.activations("cat.jpg", "block9_add")[0, 6, 7]
+    >>> print(dc.direction("block9_add", cell, cosine_power=2))
+    block9_add:direction ...
     """
     name, unit = _address(layer), _unit(vector)
     power = np.asarray(cosine_power, np.float32)
@@ -235,7 +302,25 @@ def direction_neuron(
     *,
     cosine_power: float = 0.0,
 ) -> Objective:
-    """Maximise a direction at one place: `direction` as `neuron` is to `channel`."""
+    """Maximise a direction at one place: `direction` as `neuron` is to `channel`.
+
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+    vector
+        ``(channel,)``; its length is of no account.
+    place
+        Row and column of the cell; the one in the middle where None.
+    cosine_power
+        See `dc.direction`.
+
+    Examples
+    --------
+    >>> cell = net.activations("cat.jpg", "block9_add")[0, 6, 7]
+    >>> print(dc.direction_neuron("block9_add", cell, (6, 7)))
+    block9_add:direction ...@6,7
+    """
     name, unit = _address(layer), _unit(vector)
     parameters = {"vector": unit, "power": np.asarray(cosine_power, np.float32), **_place(place)}
     words = f"{name}:direction {_mark(unit, cosine_power)}{_at(place)}"
@@ -245,10 +330,23 @@ def direction_neuron(
 def group(layer: str | Layer, factor: Sequence[float] | np.ndarray) -> Objective:
     """Maximise a group of channels: a non-negative factor of a layer's activations.
 
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+    factor
+        ``(channel,)`` what the group is made of, as in `Groups.factors`.
+
     Raises
     ------
     ValueError
         For a factor with negative numbers, and as `direction` does.
+
+    Examples
+    --------
+    >>> found = dc.groups(net, ["cat.jpg", "coffee.jpg"], "block9_add", k=3, progress=False)
+    >>> print(dc.group("block9_add", found.factors[0]))
+    block9_add:direction e8d5f6a3
     """
     if np.min(factor, initial=0.0) < 0:
         raise ValueError("a group's factor has negative numbers; a direction may have them: dc.direction")
@@ -262,6 +360,11 @@ def logit(target: int | str) -> Objective:
     ----------
     target
         Index of an output, or a class name; a name is looked up when the network is known.
+
+    Examples
+    --------
+    >>> print(dc.logit("Egyptian cat"))
+    logit Egyptian cat
     """
     index = CENTRE if isinstance(target, str) else _counted(target)
     words = f"logit {target}"
@@ -270,7 +373,18 @@ def logit(target: int | str) -> Objective:
 
 
 def deepdream(layer: str | Layer) -> Objective:
-    """Maximise whatever a layer already says: the mean of its squared activations (Mordvintsev et al. 2015)."""
+    """Maximise whatever a layer already says: the mean of its squared activations (Mordvintsev et al. 2015).
+
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+
+    Examples
+    --------
+    >>> print(dc.deepdream("block9_add"))
+    block9_add:deepdream
+    """
     name = _address(layer)
     return _one("deepdream", name, {}, f"{name}:deepdream")
 
@@ -281,6 +395,19 @@ def diversity(layer: str | Layer, family: int = 0) -> Objective:
     Added to an objective that is rendered several times, it gives several different pictures of one channel (Olah et
     al. 2017, "Diversity"). It is `relative`: of weight 1, pictures all alike would lose what the rest of the objective
     reaches. All pictures of a family must fit into one batch.
+
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+    family
+        Number of the family: pictures of one family are kept apart.
+
+    Examples
+    --------
+    >>> family = [dc.channel("parts", 3) + dc.diversity("parts") for _ in range(3)]
+    >>> dc.render(small, family, steps=4, progress=False).images.shape
+    (3, 128, 128, 3)
     """
     name = _address(layer)
     return _one("diversity", name, {"family": np.asarray(family, np.int32)}, f"{name}:diversity").relative()
@@ -291,6 +418,22 @@ def align(layer: str | Layer, family: int = 0) -> Objective:
 
     Added to the steps of `interpolate` it makes them one movement (Mordvintsev et al., "Differentiable Image
     Parameterizations", Distill 2018, "Aligned feature visualization interpolation").
+
+    Parameters
+    ----------
+    layer
+        A layer or its address.
+    family
+        Number of the family: neighbours within one family are kept alike.
+
+    Examples
+    --------
+    >>> first, last = dc.channel("block9_add", 71), dc.channel("block9_add", 25)
+    >>> for step in dc.interpolate(first, last, 3):
+    ...     print(step - dc.align("block9_add"))
+    block9_add:71 + 0 block9_add:25 + -1 block9_add:align
+    0.5 block9_add:71 + 0.5 block9_add:25 + -1 block9_add:align
+    0 block9_add:71 + block9_add:25 + -1 block9_add:align
     """
     name = _address(layer)
     return _one("align", name, {"family": np.asarray(family, np.int32)}, f"{name}:align")
@@ -306,6 +449,12 @@ def invert_towards(layer: str | Layer, activations: np.ndarray) -> Objective:
     activations
         ``(height, width, channel)`` as `Network.activations` gives them for one picture of the canvas' size.
         (Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015, equation 1.)
+
+    Examples
+    --------
+    >>> code = net.activations("cat.jpg", "block9_add")[0]
+    >>> print(dc.invert_towards("block9_add", code))
+    block9_add:inversion 8a56124a
     """
     name, target = _address(layer), np.asarray(activations, np.float32)
     if not np.isfinite(target).all() or not target.any():
@@ -316,10 +465,25 @@ def invert_towards(layer: str | Layer, activations: np.ndarray) -> Objective:
 def interpolate(first: Objective, second: Objective, steps: int) -> list[Objective]:
     """Give the objectives on the way from one to another, both ends included.
 
+    Parameters
+    ----------
+    first, second
+        Objectives of one shape: where the way begins and ends.
+    steps
+        How many objectives, both ends among them.
+
     Raises
     ------
     ValueError
         For fewer than two steps.
+
+    Examples
+    --------
+    >>> for step in dc.interpolate(dc.channel("block9_add", 71), dc.channel("block9_add", 25), 3):
+    ...     print(step)
+    block9_add:71 + 0 block9_add:25
+    0.5 block9_add:71 + 0.5 block9_add:25
+    0 block9_add:71 + block9_add:25
     """
     if steps < 2:
         raise ValueError(f"{steps} steps from one objective to another; expected 2 or more")
@@ -327,27 +491,67 @@ def interpolate(first: Objective, second: Objective, steps: int) -> list[Objecti
 
 
 def total_variation() -> Objective:
-    """Measure the picture's roughness: the mean absolute difference of neighbouring pixels. Subtract it."""
+    """Measure the picture's roughness: the mean absolute difference of neighbouring pixels. Subtract it.
+
+    Examples
+    --------
+    >>> print(dc.channel("block9_add", 71) - 0.1 * dc.total_variation())
+    block9_add:71 + -0.1 total variation
+    """
     return _one("total_variation", "", {}, "total variation")
 
 
 def l1(centre: float = 0.5) -> Objective:
-    """Measure the mean absolute distance of the picture from a grey. Subtract it."""
+    """Measure the mean absolute distance of the picture from a grey. Subtract it.
+
+    Parameters
+    ----------
+    centre
+        The level that costs nothing, from 0 to 1.
+
+    Examples
+    --------
+    >>> print(dc.channel("block9_add", 71) - 0.1 * dc.l1())
+    block9_add:71 + -0.1 l1(0.5)
+    """
     return _one("l1", "", {"centre": np.asarray(centre, np.float32)}, f"l1({centre:g})")
 
 
 def l2(centre: float = 0.5) -> Objective:
-    """Measure the root mean squared distance of the picture from a grey. Subtract it."""
+    """Measure the root mean squared distance of the picture from a grey. Subtract it.
+
+    Parameters
+    ----------
+    centre
+        The level that costs nothing, from 0 to 1.
+
+    Examples
+    --------
+    >>> print(dc.channel("block9_add", 71) - 0.1 * dc.l2(centre=0.0))
+    block9_add:71 + -0.1 l2(0)
+    """
     return _one("l2", "", {"centre": np.asarray(centre, np.float32)}, f"l2({centre:g})")
 
 
 def blur() -> Objective:
-    """Measure what a slight blur would take from the picture: the mean squared difference. Subtract it."""
+    """Measure what a slight blur would take from the picture: the mean squared difference. Subtract it.
+
+    Examples
+    --------
+    >>> print(dc.channel("block9_add", 71) - 0.1 * dc.blur())
+    block9_add:71 + -0.1 blur
+    """
     return _one("blur", "", {}, "blur")
 
 
 def alpha() -> Objective:
-    """Measure how much of the background a picture with an alpha channel covers, from 0 to 1. Subtract it."""
+    """Measure how much of the background a picture with an alpha channel covers, from 0 to 1. Subtract it.
+
+    Examples
+    --------
+    >>> print(dc.channel("block9_add", 71) - 0.5 * dc.alpha())
+    block9_add:71 + -0.5 alpha
+    """
     return _one("alpha", "", {}, "alpha")
 
 

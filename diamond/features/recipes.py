@@ -1,7 +1,9 @@
 """Everything that decides how a sprite is rendered, under one name and one hash.
 
+    >>> import dataclasses
     >>> recipe = read_recipe("texture")
-    >>> recipe.hash[:8], recipe.steps
+    >>> recipe.steps, len(recipe.hash)
+    (256, 64)
     >>> quick = dataclasses.replace(recipe, steps=64)
 
 ``texture`` asks for a channel everywhere and fills the picture; ``sprite`` asks for the one thing in its centre, on a
@@ -68,6 +70,22 @@ class Recipe:
         What is asked of a channel, where an objective is made from a channel number: see `Recipe.objective`.
     redirect_steps
         For how many steps at the start blocked gradients pass: see `diamond.features.relu`.
+
+    Examples
+    --------
+    >>> from diamond.features.recipes import read_recipe
+    >>> import dataclasses
+    >>> recipe = read_recipe("sprite")
+    >>> recipe.name, recipe.size_px, recipe.size, recipe.steps, recipe.redirect_steps
+    ('sprite', 128, (128, 128), 256, 16)
+    >>> recipe.optimizer, recipe.learning_rate, recipe.optimizer_settings
+    ('nadam', 0.05, (('beta_1', 0.5), ('beta_2', 0.99)))
+    >>> recipe.image, recipe.alpha, recipe.asks, len(recipe.transforms)
+    (Fourier(deviation=0.01, decay=1.25, decay_across=None, alpha_decay=1.0, blur_px=0.4, most_detail=0.04),
+     True, (('neuron', 0.75, True, 0.0), ('channel', 0.25, False, 0.0), ('alpha', -1.0, False, 0.4)), 7)
+    >>> quick = dataclasses.replace(recipe, name="quick", steps=32)
+    >>> len(quick.hash), quick.hash == recipe.hash
+    (64, False)
     """
 
     name: str
@@ -94,7 +112,21 @@ class Recipe:
         return (self.size_px, self.size_px) if isinstance(self.size_px, int) else self.size_px
 
     def objective(self, layer: str | Layer, index: int) -> Objective:
-        """Make the objective this recipe asks of a channel."""
+        """Make the objective this recipe asks of a channel.
+
+        Parameters
+        ----------
+        layer
+            A layer or its address.
+        index
+            The channel, from 0.
+
+        Examples
+        --------
+        >>> from diamond.features.recipes import read_recipe
+        >>> print(read_recipe("sprite").objective("block9_add", 71))
+        0.75 block9_add:71@centre before its nonlinearity + 0.25 block9_add:71 + -1 alpha
+        """
         parts = []
         for kind, weight, before, since in self.asks:
             if kind in ("channel", "neuron", "peak"):
@@ -105,7 +137,14 @@ class Recipe:
         return sum(parts[1:], parts[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the recipe as plain values."""
+        """Give the recipe as plain values.
+
+        Examples
+        --------
+        >>> from diamond.features.recipes import read_recipe
+        >>> read_recipe("texture").to_dict()["steps"]
+        256
+        """
         content = {f.name: getattr(self, f.name) for f in fields(self)}
         plain = {
             "image": image_to_dict(self.image),
@@ -124,6 +163,12 @@ class Recipe:
         ------
         ValueError
             For a field that no recipe has.
+
+        Examples
+        --------
+        >>> from diamond.features.recipes import read_recipe
+        >>> dc.Recipe.from_dict(read_recipe("texture").to_dict()) == read_recipe("texture")
+        True
         """
         known = {f.name for f in fields(cls)}
         surplus = set(content) - known

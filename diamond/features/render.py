@@ -1,10 +1,9 @@
 """From objectives to pictures: what `dc.render` does.
 
-    >>> rendering = render(net, [channel("block9_add", i) for i in range(8)])
-    >>> rendering.images.shape
-    (8, 128, 128, 3)
-    >>> for rendering in render(net, channel("block9_add", 11), stream=True):     # after 16, 32, 64 ... steps
-    ...     show(rendering)
+    rendering = render(net, [channel("block9_add", i) for i in range(8)])
+    rendering.images.shape
+    for rendering in render(net, channel("block9_add", 11), stream=True):     # after 16, 32, 64 ... steps
+        show(rendering)
 
 The work is done by a `diamond.features.renderer.Renderer`, one for each shape of objectives; here objectives are sorted
 by shape, cut into batches, and put together again in the order they came in.
@@ -112,6 +111,20 @@ def render(
         For a layer the network does not have.
     RenderError
         For a channel out of range, a layer that cannot be reached at this size, and images that did not stay finite.
+
+    Examples
+    --------
+    >>> found = dc.render(net, [dc.channel("block9_add", i) for i in (71, 25)], size=64, steps=16, progress=False)
+    >>> found.images.shape, found.activations.shape
+    ((2, 64, 64, 3), (2,))
+
+    One picture as it comes to be, after 16, 32 and 40 steps:
+
+    >>> for made in dc.render(small, dc.channel("parts", 3), steps=40, stream=True, progress=False):
+    ...     print(made.images.shape)
+    (1, 128, 128, 3)
+    (1, 128, 128, 3)
+    (1, 128, 128, 3)
     """
     objectives = [objective] if isinstance(objective, Objective) else list(objective)
     if not objectives:

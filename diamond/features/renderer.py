@@ -1,7 +1,7 @@
 """The compiled loop that turns a batch of objectives into pictures.
 
-    >>> renderer = Renderer(net, channel("block9_add", 0).shape, read_recipe("texture"), width=32)
-    >>> done = renderer.render([channel("block9_add", i) for i in range(32)])
+    renderer = Renderer(net, channel("block9_add", 0).shape, read_recipe("texture"), width=32)
+    done = renderer.render([channel("block9_add", i) for i in range(32)])
 
 Rendering one channel at a time spends most of its time on overhead; rendering all in one graph compiles for ever. Here
 one step is compiled for a network, a shape of objectives and a batch width, and any number of batches run through it:

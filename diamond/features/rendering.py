@@ -35,6 +35,20 @@ class Rendering(Result):
         How they were rendered.
     restarts
         ``(n,)`` how often a picture was begun again from another seed because it did not stay finite.
+
+    Examples
+    --------
+    >>> found = dc.render(net, [dc.channel("block9_add", i) for i in (71, 25)], size=64, steps=16, progress=False)
+    >>> found.network, found.objectives, found.recipe, found.seed
+    ('EfficientNetLite0', ('block9_add:71', 'block9_add:25'), 'texture', 0)
+    >>> found.images.shape, found.activations.shape, found.restarts
+    ((2, 64, 64, 3), (2,), array([0, 0]))
+    >>> found.to_dataframe().columns.to_list()
+    ['objective', 'activation']
+    >>> found.plot()
+    <Figure size ... with 2 Axes>
+    >>> found.save("two.png")
+    PosixPath('two.png')
     """
 
     network: str
@@ -63,7 +77,7 @@ class Rendering(Result):
 
     def plot(self) -> Figure:
         """Draw the pictures side by side with their objectives and activations."""
-        from matplotlib.figure import Figure
+        from modelzoo.lettering import Figure
 
         columns = min(len(self), 6)
         rows = math.ceil(len(self) / columns)

@@ -1,9 +1,9 @@
 """The recipe that suits a layer of any network, found by trying.
 
-    >>> found = find_recipe(net, "block9_add", budget_s=120)
-    >>> found.recipe, found.gain
-    >>> render(net, channel("block9_add", 11), recipe=found.recipe)
-    >>> render(net, channel("block9_add", 11), recipe="auto")          # the same, remembered from then on
+    found = find_recipe(net, "block9_add", budget_s=120)
+    found.recipe, found.gain
+    render(net, channel("block9_add", 11), recipe=found.recipe)
+    render(net, channel("block9_add", 11), recipe="auto")          # the same, remembered from then on
 
 No recipe is best everywhere: a layer that asks for fine stripes wants other settings than one that asks for faces, and
 a network nobody has looked into yet is a guess. So some channels of the layer are rendered by the recipe that suits
@@ -19,7 +19,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from diamond.features.transforms import Jitter, Rotate, Scale, Transform
 from diamond.pregenerate.choice import recipe_of
 from diamond.pregenerate.quality import Examine, at_rest, examiner, statistic_of
 from modelzoo import Layer, Network
+from modelzoo.user_cache import user_cache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +92,18 @@ class RecipeSearch:
         Every trial in the order made, the first recipe's first.
     channels, held_out
         The channels rendered in the search, and those that took no part in it.
+
+    Examples
+    --------
+    >>> found = dc.find_recipe(net, "block9_add", budget_s=20, channels=2)
+    >>> found.network, found.layer, len(found.channels), len(found.held_out)
+    ('EfficientNetLite0', 'block9_add', 2, 2)
+    >>> found.recipe.name, found.gain >= 1, found.tried[0].words
+    ('sprite', True, 'as it is')
+    >>> found.to_dataframe().columns.to_list()
+    ['change', 'gain', 'detail', 'natural', 'seconds']
+    >>> found.plot()
+    <Figure size ... with 1 Axes>
     """
 
     network: str
@@ -115,7 +127,7 @@ class RecipeSearch:
 
     def plot(self) -> Figure:
         """Draw the gain of every trial; those with unnatural detail are hollow."""
-        from matplotlib.figure import Figure
+        from modelzoo.lettering import Figure
 
         figure = Figure(figsize=(7, 0.8 + 0.28 * len(self.tried)), layout="constrained")
         axes = figure.subplots()
@@ -163,6 +175,12 @@ def find_recipe(
         For a layer that cannot be rendered at the recipe's size.
     ValueError
         For an unknown recipe, or a budget or a number of channels that is not positive.
+
+    Examples
+    --------
+    >>> found = dc.find_recipe(net, "block9_add", budget_s=20, channels=2)
+    >>> found.recipe.name, found.gain >= 1
+    ('sprite', True)
     """
     if budget_s <= 0 or channels < 1:
         raise ValueError(f"a search needs a budget and channels; found {budget_s} s and {channels}")
@@ -202,7 +220,7 @@ def auto_recipe(net: Network, layer: str | Layer, *, budget_s: float = 120.0) ->
         As `find_recipe`.
     """
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
-    file = _recipes() / f"{net.fingerprint(place)}.json"
+    file = user_cache("recipes") / f"{net.fingerprint(place)}.json"
     if file.is_file():
         return Recipe.from_dict(json.loads(file.read_text(encoding="utf-8")))
     found = find_recipe(net, place, budget_s=budget_s).recipe
@@ -353,12 +371,3 @@ _CHANGES: dict[str, Callable[[Recipe], Recipe | None]] = {
     "more detail": _of_image(most_detail=lambda most: None if most is None else round(1.5 * most, 4)),
     "wilder moves": _wilder(1.6),
 }
-
-
-def _recipes() -> Path:
-    chosen = os.environ.get("DIAMOND_CACHE")
-    if chosen:
-        return Path(chosen) / "recipes"
-    import platformdirs
-
-    return platformdirs.user_cache_path("diamond-cutter") / "recipes"

@@ -1,6 +1,6 @@
 """What an objective leaves to the network: looked up, and checked before anything is compiled.
 
-    >>> settled = settle(question, channel("block9_add", 11), size=(128, 128))
+    settled = settle(question, channel("block9_add", 11), size=(128, 128))
 
 A class that was named gets its number here, and whatever a network cannot give is refused with what it could: a channel
 out of range, a place outside the map, a canvas too small for the layer.
@@ -27,7 +27,15 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class RenderError(RuntimeError):
-    """Objectives that a network cannot be rendered for, or images that did not stay finite."""
+    """Objectives that a network cannot be rendered for, or images that did not stay finite.
+
+    Examples
+    --------
+    >>> dc.render(net, dc.channel("block9_add", 112))
+    Traceback (most recent call last):
+        ...
+    diamond.features.settling.RenderError: no channel 112 in 'block9_add': its 112 channels run from 0 to 111
+    """
 
 
 def node_of(net: Network, layer: str) -> Node:

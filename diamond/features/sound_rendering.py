@@ -1,11 +1,9 @@
 """Spectrograms that came out of the renderer: looked at in seconds and Hz on one scale of decibels, and listened to.
 
-    >>> made = dc.render(ear, [dc.channel("layer6.pointwise_conv.relu", i) for i in range(6)])
-    >>> made.levels.shape, made.bands_hz[[0, -1]]
-    ((6, 64, 96), array([ 173., 7137.]))
-    >>> made.sonified(3).error_db                        # what the sound has of the picture
-    3.1
-    >>> made.save("made.html")                           # pictures and players
+    made = dc.render(ear, [dc.channel("layer6.pointwise_conv.relu", i) for i in range(6)])
+    made.levels.shape, made.bands_hz[[0, -1]]
+    made.sonified(3).error_db                        # what the sound has of the picture
+    made.save("made.html")                           # pictures and players
 
 What a channel asks for is no recording, and no sound need have that spectrogram: `diamond.samples.sonify` comes as close
 as it can, and says how close.
@@ -44,6 +42,18 @@ class SoundRendering(Audible, Rendering):
         ``(n, frequency, time, 1)`` float32 from 0, silence, to 1, about the loudest level; lowest band first.
     frontend
         How the network hears.
+
+    Examples
+    --------
+    >>> found = dc.render(ear, [dc.channel("layer6.pointwise_conv.relu", i) for i in (0, 1)], steps=4, progress=False)
+    >>> found.images.shape, found.levels.shape, found.decibels.shape, found.frontend.sr
+    ((2, 64, 96, 1), (2, 64, 96), (2, 64, 96), 16000)
+    >>> found.bands_hz[[0, -1]].round(), found.times_s[[0, -1]].round(2)
+    (array([ 155., 7215.]), array([0.02, 0.97]))
+    >>> found.sonified(1).sound.duration_s
+    0.982
+    >>> found.plot()
+    <Figure size ... with 3 Axes>
     """
 
     frontend: AudioFrontend = field(kw_only=True, repr=False)
@@ -71,7 +81,13 @@ class SoundRendering(Audible, Rendering):
         return frame_times_s(self.frontend, self.images.shape[2])
 
     def sonified(self, number: int = 0) -> Sonified:
-        """Make a spectrogram audible (`diamond.samples.sonify`), and say how far the sound is from it; made once."""
+        """Make a spectrogram audible (`diamond.samples.sonify`), and say how far the sound is from it; made once.
+
+        Parameters
+        ----------
+        number
+            Which of the spectrograms, from 0.
+        """
         if number not in self._made:
             from diamond.samples.sonify import sonify
 

@@ -4,9 +4,9 @@ A picture that excites a channel only as long as no pixel moves shows the networ
 looks for. So each image is shifted, scaled and turned a little at each step, every image by its own draw (one draw a
 batch, as other tools do, lets a whole batch overfit to the same shift)::
 
-    >>> transforms = (Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4), Noise(0.02))
-    >>> drawn = draw(transforms, streams, steps=256, size=(128, 128))
-    >>> moved = apply(transforms, pictures, {name: values[0] for name, values in drawn.items()})
+        transforms = (Jitter(8), Scale(0.9, 1.1), Rotate(10), Jitter(4), Noise(0.02))
+        drawn = draw(transforms, streams, steps=256, size=(128, 128))
+        moved = apply(transforms, pictures, {name: values[0] for name, values in drawn.items()})
 
 *Movements* give a 3 x 3 matrix an image and step; neighbours in the list are multiplied, and one resampling does them
 all. *Changes* (noise, gain, background) work on the pixels. All random numbers come from NumPy streams and are drawn

@@ -3,7 +3,7 @@
 TensorFlow's own operation divides anew for each colour of each pixel. Written out and compiled by XLA, the same
 resampling takes a quarter of its time, forward and backward::
 
-    >>> moved = warp(pictures, matrices)      # (batch, height, width, channel) and (batch, 8)
+        moved = warp(pictures, matrices)      # (batch, height, width, channel) and (batch, 8)
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """What each channel of a layer answers to a picture, as maps.
 
-    >>> found = activation_maps(net, "cat.jpg", "block9_add", over="photos/")
-    >>> found.maps.shape, found.layers[0].sparsity, found.layers[0].dead
-    ((14, 14, 112), 0.0, array([], dtype=int64))
-    >>> strip = activation_maps(net, "cat.jpg", channels=[0, 1, 2, 3])        # through all convolutions
-    >>> strip.sparsity()
+    found = activation_maps(net, "cat.jpg", "block9_add", over="photos/")
+    found.maps.shape, found.layers[0].sparsity, found.layers[0].dead
+    strip = activation_maps(net, "cat.jpg", channels=[0, 1, 2, 3])        # through all convolutions
+    strip.sparsity()
 
 A *map* is one channel of a layer's output, ``(rows, columns)``: where the channel fires, and how strongly. A layer's
 maps stand in a grid, cell by cell as they are or smoothed over the photo; several layers stand below one another as a
@@ -107,10 +106,16 @@ def activation_maps(
 
     Examples
     --------
-    >>> found = dc.activation_maps(net, "cat.jpg", "block4_add", over="photos/")
-    >>> found.plot(upsampled=True)
-    >>> found.layers[0].dead, found.count
-    (array([], dtype=int64), 200)
+    >>> found = dc.activation_maps(net, "cat.jpg", "block9_add", over="photos/", progress=False)
+    >>> found.maps.shape, found.layers[0].dead, found.count
+    ((14, 14, 112), array([], dtype=int64), 8)
+
+    Some channels through several layers:
+
+    >>> dc.activation_maps(net, "cat.jpg", ["block2_add", "block4_add"], channels=[0, 1, 2]).sparsity()[["layer", "silent"]]
+            layer  silent
+    0  block2_add       0
+    1  block4_add       0
     """
     several = layer is None or not isinstance(layer, str | Layer)
     nodes, notes = _nodes(net, layer)

@@ -1,8 +1,8 @@
 """The codes of pictures: what a layer makes of each, as one vector a picture, with a thumbnail to know it by.
 
-    >>> found = read_codes(net, "flowers/", net.layers["head_relu"])
+    >>> found = read_codes(net, "textures/val", net.layers["head_relu"])
     >>> found.codes.shape, found.thumbnails.shape, found.classes
-    ((120, 1280), (120, 72, 72, 3), ('daisy', 'rose'))
+    ((12, 1280), (12, 72, 72, 3), ('brick', 'grass', 'gravel'))
 
 Pictures are streamed: of each only its code and its thumbnail stay in memory. A code is *pooled*, the mean or the
 highest over places, which says what is in a picture, or *flat*, every place with its own numbers, which says where too

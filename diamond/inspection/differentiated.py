@@ -54,6 +54,31 @@ class WeightGradients(Result):
         What to know, in sentences.
     sprites
         The layer's spritemap, or None where no store has one.
+
+    Examples
+    --------
+    >>> found = dc.weight_gradients(net, "cats/", "stem_conv", "tabby", progress=False)
+    >>> found.network, found.layer, found.kind, found.images, found.skipped, found.notes
+    ('EfficientNetLite0', 'stem_conv', 'convolution', ('cat.0.jpg', 'cat.1.jpg', 'cat.2.jpg'), (),
+     ('None of 3 is answered with tabby: are they of it?',))
+    >>> found.classes, found.labels, found.roles
+    (array([281, 282, 647]), ('tabby', 'tiger cat', 'measuring cup'), ('itself', 'similar', 'dissimilar'))
+    >>> found.channels.shape, found.weights.shape, found.inputs.shape, found.gradients.shape, found.deviations.shape
+    ((32,), (32, 3, 3, 3), (32, 3), (3, 32, 3, 3, 3), (3, 32, 3, 3, 3))
+    >>> found.image_norms.shape, found.norms.shape, found.agreement.shape, found.alike.shape, found.order.shape
+    ((3, 3), (3, 32), (3, 32), (3, 3), (32,))
+    >>> found.reads, found.colours.shape, found.is_sound, found.sprites
+    (None, (3, 3), False, None)
+    >>> print(found.sentence)
+    Over 3 pictures, the gradient of tabby has a cosine of 0.63 with that of tiger cat (similar) and of −0.50
+     with that of measuring cup (dissimilar). The pictures share 49% of their gradients (33% if they had nothing
+     in common).
+    >>> found.to_dataframe().columns.to_list()
+    ['class', 'role', 'channel', 'norm', 'agreement', 'deviation']
+    >>> found.plot()
+    <Figure size ... with 42 Axes>
+    >>> found.save("gradients.html")
+    PosixPath('gradients.html')
     """
 
     FRAME_PX: ClassVar[int] = 820
@@ -123,6 +148,12 @@ class WeightGradients(Result):
         ------
         KeyError
             For a class that was not asked about.
+
+        Examples
+        --------
+        >>> found = dc.weight_gradients(net, "cats/", "stem_conv", "tabby", progress=False)
+        >>> dc.volume(found.volume("tabby")).values.shape
+        (3, 3, 96)
         """
         values = self.gradients[self._position(label)]
         if int(np.prod(values.shape[1:-1])) == 1:

@@ -1,10 +1,9 @@
 """The shape of the code space: pictures laid out by what a layer makes of them.
 
-    >>> found = dc.embed(net, "flowers/")                          # a folder for each class
-    >>> found.trustworthiness, found.agreement
-    ({'tsne': 0.97, 'pca': 0.81, 'grid': 0.95}, 0.88)
-    >>> found.neighbours("daisy/5547758_eea9edfd54_n.jpg", k=5)
-    >>> found.save("flowers.html")
+    found = dc.embed(net, "flowers/")                          # a folder for each class
+    found.trustworthiness, found.agreement
+    found.neighbours("daisy/5547758_eea9edfd54_n.jpg", k=5)
+    found.save("flowers.html")
 
 Each picture has a code, the layer's activations. Principal components take the noise out, t-SNE lays neighbours beside
 each other on a plane; there the thumbnails lie over each other, so they stand in a grid too, each in a cell of its own.
@@ -101,8 +100,11 @@ def embed(
 
     Examples
     --------
-    >>> found = dc.embed(net, ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"], labels=["cat", "cat", "dog", "dog", "dog"])
-    >>> found.to_dataframe()[["image", "label", "x", "y"]]
+    >>> found = dc.embed(net, "textures/val", progress=False)
+    >>> found.codes.shape, found.classes
+    ((12, 1280), ('brick', 'grass', 'gravel'))
+    >>> found.neighbours("photos/cat.jpg", k=2).images
+    ('grass/32.png', 'gravel/31.png')
     """
     place = read_place(net, net.pre_output_layer if layer is None else layer)
     found = read_codes(net, images, place, labels, pool=pool, given=given, batch=batch, progress=progress)

@@ -62,6 +62,25 @@ class Embedding(Result):
         Name and reason of each file that gave no picture.
     net
         The network itself, which codes other photos for `neighbours`.
+
+    Examples
+    --------
+    >>> found = dc.embed(net, "textures/val", progress=False)
+    >>> found.network, found.layer, found.pool, found.net is net, found.skipped, found.notes
+    ('EfficientNetLite0', 'head_pool', 'flatten', True, (),
+     ('Perplexity 3.67 in place of 30: 12 pictures have no more neighbours than that.',))
+    >>> found.codes.shape, found.positions.shape, found.components.shape, found.cells.shape, found.grid
+    ((12, 1280), (12, 2), (12, 2), (12, 2), (3, 4))
+    >>> found.images[0], found.thumbnails.shape, found.labels[:5], found.classes
+    ('brick/30.png', (12, 72, 72, 3), array([0, 0, 0, 0, 1]), ('brick', 'grass', 'gravel'))
+    >>> round(found.explained, 1), found.perplexity, sorted(found.trustworthiness), round(found.agreement, 1)
+    (1.0, 3.6666666666666665, ['grid', 'pca', 'tsne'], 0.3)
+    >>> found.to_dataframe().columns.to_list()
+    ['image', 'label', 'x', 'y', 'row', 'column', 'pca_1', 'pca_2']
+    >>> found.plot()
+    <Figure size ... with 2 Axes>
+    >>> found.save("textures.html")
+    PosixPath('textures.html')
     """
 
     FRAME_PX: ClassVar[int] = 860
@@ -111,8 +130,9 @@ class Embedding(Result):
 
         Examples
         --------
-        >>> dc.embed(net, "flowers/").neighbours("daisy/5547758_eea9edfd54_n.jpg", k=3).images
-        ('daisy/14167534527_781ceb1b7a_n.jpg', 'daisy/11023272144_fce94401f2_m.jpg', ...)
+        >>> found = dc.embed(net, "textures/val", progress=False).neighbours("textures/train/brick/00.png", k=3)
+        >>> found.images
+        ('brick/33.png', 'brick/32.png', 'brick/30.png')
         """
         if k < 1:
             raise ValueError(f"k is {k}; expected 1 or more neighbours")

@@ -63,6 +63,27 @@ class Exemplars(Result):
         The pictures at the other end, the lowest first, where they were asked about; else None.
     end
         ``"most"``, or ``"least"``.
+
+    Examples
+    --------
+    >>> found = dc.exemplars(net, "photos/", "block9_add", [71, 25], top=3, least=1, progress=False)
+    >>> found.network, found.layer, found.channels, found.labels, found.cell, found.count, found.skipped, found.end
+    ('EfficientNetLite0', 'block9_add', array([71, 25]), ('channel 71', 'channel 25'), None, 8, (), 'most')
+    >>> found.images[0], found.indices.shape, found.values.round(1), found.places[0, 0]
+    (('astronaut.jpg', 'temple.jpg', 'coffee.jpg'), (2, 3), array([[20.4, 19.7, 16.2],
+           [21.6, 18.8, 17. ]], dtype=float32), array([1, 7]))
+    >>> found.patches.shape, found.marks.shape, found.windows[0, 0], found.crops[0, 0]
+    ((2, 3, 112, 112, 3), (2, 3, 2), array([  0,   0, 169, 224], dtype=int32), array([  0,   0, 224, 224], dtype=int32))
+    >>> found.least.values.shape, found.directions, found.question, found.unit, found.notes
+    ((2, 1), None, 'anywhere', 'channel', ())
+    >>> found.sprites.layer
+    'block9_add'
+    >>> found.to_dataframe().columns.to_list()
+    ['channel', 'rank', 'image', 'index', 'activation', 'row', 'column', 'end']
+    >>> found.plot()
+    <Figure size ... with 10 Axes>
+    >>> found.save("exemplars.html")
+    PosixPath('exemplars.html')
     """
 
     network: str
@@ -136,6 +157,13 @@ class Exemplars(Result):
         ------
         StoreError
             Where no store has sprites of the layer, or theirs cannot be written, and for directions, which have none.
+
+        Examples
+        --------
+        >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+        >>> found = dc.exemplars(small, "photos/", "parts", [0, 1], top=2, store="sprites", progress=False)
+        >>> found.keep().kind
+        'exemplars'
         """
         if self.directions is not None:
             raise StoreError("directions have no sprites in a store to keep pictures beside; channels have")

@@ -1,10 +1,9 @@
 """The pictures at either end of what units answer, found in one pass, with no more in memory than is kept.
 
-    >>> most = Extremes(units=2, keep=8, sight=sight)
-    >>> for part in batches:
-    ...     most.add(values, shown, names, before=count)      # (batch, cells high, cells wide, unit)
-    >>> most.values.shape, most.patches.shape
-    ((2, 8), (2, 8, 112, 112, 3))
+    most = Extremes(units=2, keep=8, sight=sight)
+    for part in batches:
+        most.add(values, shown, names, before=count)      # (batch, cells high, cells wide, unit)
+    most.values.shape, most.patches.shape
 
 A *unit* is a channel or a direction. With ``sign=-1`` the lowest values are kept, rising.
 """

@@ -77,6 +77,29 @@ class Filters(Result):
         What to know, in sentences.
     sprites, read_sprites
         Spritemaps of the layer and of what it reads; None where no store has them.
+
+    Examples
+    --------
+    >>> found = dc.filters(net, "stem_conv", channels=[0, 7])
+    >>> found.network, found.layer, found.kind, found.channels, found.sort, found.scale, found.top
+    ('EfficientNetLite0', 'stem_conv', 'convolution', array([0, 7]), 'norm', 'own', 5)
+    >>> found.weights.shape, found.places, found.inputs.shape, found.colours, found.is_sound
+    ((2, 3, 3, 3), (3, 3), (2, 3), True, False)
+    >>> found.norms.round(2), found.smoothness.round(2), found.noisy, len(found.layer_smoothness), round(found.noise_band, 2)
+    (array([61.88,  9.96]), array([0.02, 0.87]), array([ True, False]), 32, 0.33)
+    >>> found.batch_norm, found.reads, found.has_connections, found.connections.shape
+    ('stem_bn', None, False, (2, 3))
+    >>> found.sprites.layer, found.read_sprites, found.title
+    ('stem_relu', None, 'EfficientNetLite0 stem_conv: its filters with stem_bn')
+    >>> print(found.sentence)
+    32 filters of 3 x 3, red, green and blue; smoothness 0.30 in the middle,
+     15 cannot be told from noise by their smoothness (within ±0.33).
+    >>> found.to_dataframe().columns.to_list()
+    ['channel', 'norm', 'smoothness', 'noisy']
+    >>> found.plot()
+    <Figure size ... with 3 Axes>
+    >>> found.save("stem.html")
+    PosixPath('stem.html')
     """
 
     FRAME_PX: ClassVar[int] = 720
@@ -135,6 +158,12 @@ class Filters(Result):
         -------
         tuple, tuple
             Up to `top` each; channels whose weights add up to 0 are in neither.
+
+        Examples
+        --------
+        >>> excite, inhibit = dc.filters(net, "block5_expand_conv", channels=[7], top=2).strongest(0)
+        >>> excite
+        (Connection(channel=34, weight=0.04879622906446457), Connection(channel=36, weight=0.03781478852033615))
         """
         sums, one = self.connections[position], self.weights[position]
         order = np.argsort(-sums, kind="stable")

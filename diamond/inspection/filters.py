@@ -1,10 +1,10 @@
 """A layer's filters as pictures.
 
-    >>> found = filters(net, "stem_conv")                       # in the picture's own colours, largest first
-    >>> found.norms[:2], found.sentence
-    >>> found.plot()
-    >>> filters(net, "block5_expand_conv").strongest(3)         # which channels excite and inhibit filter 3
-    >>> filters(net, "block9_add", reads="block7_add", channels=[33, 71])
+    found = filters(net, "stem_conv")                       # in the picture's own colours, largest first
+    found.norms[:2], found.sentence
+    found.plot()
+    filters(net, "block5_expand_conv").strongest(3)         # which channels excite and inhibit filter 3
+    filters(net, "block9_add", reads="block7_add", channels=[33, 71])
 
 First filters look at the picture itself and are pictures: each is shown in red, green and blue as the photo has them,
 whatever order and scale the network computes in, and with the batch norm after it, which may turn a filter to its negative.
@@ -98,9 +98,16 @@ def filters(
 
     Examples
     --------
-    >>> net = dc.load("EfficientNetLite0")
-    >>> dc.filters(net, "stem_conv").save("stem.html")
-    >>> dc.filters(net, "block5_expand_conv", channels=[0, 7], top=3).plot()
+    >>> found = dc.filters(net, "stem_conv", channels=[0, 7])
+    >>> found.weights.shape, found.norms.round(2)
+    ((2, 3, 3, 3), array([61.88,  9.96]))
+
+    Of a deeper layer: which channels excite filter 7, and which hold it back.
+
+    >>> deeper = dc.filters(net, "block5_expand_conv", channels=[7], top=2)
+    >>> excite, inhibit = deeper.strongest(0)
+    >>> [each.channel for each in excite], [each.channel for each in inhibit]
+    ([34, 36], [28, 29])
     """
     _check("sort", sort, SORTS)
     _check("scale", scale, SCALES)

@@ -1,8 +1,9 @@
 """What the channels that a first layer reads are made of: red, green and blue of the picture.
 
-    >>> colours = colours_read(net, net.graph.nodes[0])
-    >>> colours                                     # (colour of the picture, channel the layer reads)
-    array([[0.  , 0.  , 255.], [0.  , 255., 0.  ], [255., 0.  , 0.  ]])
+    >>> colours_read(net, net.graph.nodes[0])           # (colour of the picture, channel the layer reads)
+    array([[1.9921875, 0.       , 0.       ],
+           [0.       , 1.9921875, 0.       ],
+           [0.       , 0.       , 1.9921875]], dtype=float32)
 
 A network may take blue before green before red, each on a scale of its own, and may change them once more in layers of
 its own. Its first filters drawn as they lie in memory would then have the wrong colours, or too much of one. All of that

@@ -1,11 +1,9 @@
 """Whether the layers of a network do their work, over pictures of one's own.
 
-    >>> report = dc.health(net, "photos/")
-    >>> report.sentence
-    '27 layers over 200 pictures: 18 of 2,736 channels stay at 0 in all of them ...'
-    >>> report.flagged                                # {'dead': ('conv1_relu', 'conv_dw_1_relu', ...), ...}
-    >>> len(report["conv_dw_1_relu"].dead)
-    3
+    report = dc.health(net, "photos/")
+    report.sentence
+    report.flagged                                # {'dead': ('conv1_relu', 'conv_dw_1_relu', ...), ...}
+    len(report["conv_dw_1_relu"].dead)
 
 A network may answer well and still carry channels that never fire, values that sit at a cap where no gradient passes, and
 filters that are one another's copies. Each shows in numbers that one pass over some pictures gives: see
@@ -96,10 +94,10 @@ def health(
 
     Examples
     --------
-    >>> net = dc.load("EfficientNetLite0")
-    >>> report = dc.health(net, "photos/")
-    >>> report.to_dataframe().sort_values("dead", ascending=False).head()
-    >>> report.save("health.html")
+    >>> found = dc.health(net, "photos/", layers=["stem_relu", "block4_add"], progress=False)
+    >>> print(found.sentence)
+    2 layers over 8 pictures: 4 of 72 channels stay at 0 in all of them,
+     the largest share in stem_relu (4 of 32). Flagged layers: dead 1, redundant 1.
     """
     nodes = _looked_at(net) if layers is None else _asked(net, layers)
     if not nodes:

@@ -1,8 +1,8 @@
 """What a layer still knows of a picture: another picture that has the same code.
 
-    >>> dc.invert(net, "cat.jpg", "block4_add")
-    >>> dc.invert(net, "cat.jpg", ["stem_relu", "block4_add", "block9_add", "head_relu"]).plot()   # layer by layer
-    >>> dc.invert(net, "cat.jpg", "block9_add", copies=3)                       # what they share is what the layer knows
+    dc.invert(net, "cat.jpg", "block4_add")
+    dc.invert(net, "cat.jpg", ["stem_relu", "block4_add", "block9_add", "head_relu"]).plot()   # layer by layer
+    dc.invert(net, "cat.jpg", "block9_add", copies=3)                       # what they share is what the layer knows
 
 A picture is searched, from noise, until the layer answers to it as it does to the photo (see `diamond.inspection.descent`).
 What it shows and the photo shows, the layer has kept; what is missing, the layer has thrown away: first fine detail, then
@@ -78,11 +78,9 @@ def invert(
 
     Examples
     --------
-    >>> import diamond as dc, skimage
-    >>> net = dc.load("EfficientNetLite0")
-    >>> found = dc.invert(net, skimage.data.chelsea(), ["block2_add", "block9_add"], steps=50)
-    >>> found.errors.shape
-    (2, 1)
+    >>> found = dc.invert(net, "cat.jpg", ["block2_add", "block9_add"], steps=10, progress=False)
+    >>> found.images.shape, found.errors.shape
+    ((2, 1, 224, 224, 3), (2, 1))
     """
     layers = [layer] if isinstance(layer, str | Layer) else list(layer)
     if not layers:

@@ -43,6 +43,22 @@ class Inversion(Result):
         ``(height, width, 3)`` as the network saw it, in the same units as `images`.
     steps, smoothness, seed
         How they were made.
+
+    Examples
+    --------
+    >>> found = dc.invert(net, "cat.jpg", "block4_add", copies=2, steps=10, progress=False)
+    >>> found.network, found.image, found.layers, found.steps, found.smoothness, found.seed
+    ('EfficientNetLite0', 'cat.jpg', ('block4_add',), 10, 0.0, 0)
+    >>> found.images.shape, found.picture.shape, found.errors.shape, found.flat_errors.shape, found.distances.shape
+    ((1, 2, 224, 224, 3), (224, 224, 3), (1, 2), (1,), (1, 2))
+    >>> len(found.labels[0]), found.probabilities.shape, found.answer
+    (2, (1, 2), 'tiger cat 38%')
+    >>> found.to_dataframe().columns.to_list()
+    ['layer', 'copy', 'code_error', 'flat_error', 'distance', 'label', 'probability']
+    >>> found.plot()
+    <Figure size ... with 4 Axes>
+    >>> found.save("inverted.html")
+    PosixPath('inverted.html')
     """
 
     network: str

@@ -101,6 +101,24 @@ class ActivationMaps(Result):
         Name and reason of each file among them that gave no picture.
     notes
         What to know of these maps, in sentences.
+
+    Examples
+    --------
+    >>> found = dc.activation_maps(net, "cat.jpg", "block4_add", over="photos/", progress=False)
+    >>> found.network, found.image, found.count, found.chosen, found.skipped, found.notes
+    ('EfficientNetLite0', 'cat.jpg', 8, False, (), ())
+    >>> found.layers[0].layer, found.maps.shape, found.picture.shape, round(found.bound, 2)
+    ('block4_add', (28, 28, 40), (224, 224, 3), 0.38)
+    >>> found.over_photo().shape
+    (224, 224, 40)
+    >>> found.to_dataframe().columns.to_list()
+    ['layer', 'channel', 'highest', 'mean', 'sparsity', 'fired', 'peak', 'dead']
+    >>> found.sparsity().columns.to_list()
+    ['layer', 'channels', 'rows', 'columns', 'sparsity', 'silent', 'dead']
+    >>> found.plot(upsampled=True)
+    <Figure size ... with 43 Axes>
+    >>> found.save("maps.npz")
+    PosixPath('maps.npz')
     """
 
     FRAME_PX: ClassVar[int] = 760

@@ -41,6 +41,25 @@ class Correspondence(Result):
         around the best left out: near 1 where another place would have done as well.
     mutual
         Whether only pairs count in which each is the other's best.
+
+    Examples
+    --------
+    >>> found = dc.correspond(net, photo, photo[:, ::-1], "block9_add", ratio=0.9)
+    >>> found.network, found.layer, found.images, found.mutual, found.grids
+    ('EfficientNetLite0', 'block9_add', ('the first picture', 'the second picture'), True, ((14, 14), (14, 14)))
+    >>> found.cells_a[0], found.cells_b[0], found.points_a[0], found.points_b[0]
+    (array([6, 4]), array([6, 9]), array([104.,  72.]), array([104., 152.]))
+    >>> found.similarities[0].round(2), found.ratios[0].round(2), round(found.share, 1), found.pictures[0].shape
+    (np.float64(0.95), np.float64(0.51), 1.0, (224, 224, 3))
+    >>> len(found.spread(5))
+    5
+    >>> found.to_dataframe().columns.to_list()
+    ['row_a', 'column_a', 'down_a_px', 'across_a_px', 'row_b', 'column_b', 'down_b_px', 'across_b_px',
+     'similarity', 'ratio']
+    >>> found.plot("colours")
+    <Figure size ... with 2 Axes>
+    >>> found.save("matches.html")
+    PosixPath('matches.html')
     """
 
     network: str
@@ -68,6 +87,11 @@ class Correspondence(Result):
         """Give the numbers of at most `count` matches that lie far from each other in the first picture, the best first.
 
         The most alike comes first; each further one is the match that is furthest from all before.
+
+        Parameters
+        ----------
+        count
+            How many at most.
         """
         if not len(self) or count < 1:
             return np.zeros(0, np.int64)

@@ -1,8 +1,8 @@
 """A search through pictures that can be broken off and gone on with.
 
-    >>> progress = SearchProgress("photos.progress.npz", asked={"layer": "block9_add", "top": 8}, names=names)
-    >>> state = progress.read()                    # None at the first time
-    >>> progress.write(state, now=True)
+    progress = SearchProgress("photos.progress.npz", asked={"layer": "block9_add", "top": 8}, names=names)
+    state = progress.read()                    # None at the first time
+    progress.write(state, now=True)
 
 What was found so far is written beside the file and renamed over it, so that a kill at any moment leaves the last
 whole state. The file knows what was asked and which files were looked at, and refuses to go on with anything else.

@@ -1,7 +1,9 @@
 """Orders in which what is alike stands side by side.
 
+    >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.1, 0.9]])
     >>> order = by_similarity(vectors)                        # (n, d) rows in any order -> (n,) row numbers, alike together
-    >>> vectors[order]
+    >>> vectors[order][:, 0]
+    array([0.9, 1. , 0. , 0.1])
 
 The channels of a layer stand in no order: training began from noise. *Seriation* looks for one in which neighbours are
 alike, and four ways of looking are here. None can tell a direction: an order and its reverse are equally good, so each

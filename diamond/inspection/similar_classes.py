@@ -1,7 +1,7 @@
 """Which classes a network holds to be like another, by its own classifier.
 
-    >>> similar_classes(net, net.class_index("tabby"))
-    (285, 466)                                                # Egyptian cat, bullet train
+    >>> [net.class_label(index) for index in similar_classes(net, net.class_index("tabby"))]
+    ['tiger cat', 'measuring cup']
 
 The last layer holds a vector of weights for each class: what its features should be like. Two classes whose vectors point
 the same way are named for the same features. What all vectors have in common changes no softmax, so it is taken away first.

@@ -1,8 +1,8 @@
 """What of a layer is asked about: some of its channels, or directions among them.
 
     >>> units = read_units(net.layers["block9_add"], [33, 71], None)
-    >>> units.of(activations).shape                           # of (batch, height, width, 112)
-    (16, 14, 14, 2)
+    >>> units.of(net.activations("cat.jpg", "block9_add")).shape                           # of (batch, height, width, 112)
+    (1, 14, 14, 2)
 
 Channels are one basis of what a layer says, and not a special one. A *unit* here is either: a channel by its number, or a
 direction, a vector over all channels made one long, so that the direction of a single channel gives that channel's

@@ -1,9 +1,10 @@
 """What a network's layers do over many pictures, in numbers that need no second look.
 
     >>> found = vitals(net, "photos/", [net.node("stem_relu")])
-    >>> found.layers[0].zeros / found.layers[0].places          # share of zeros, channel by channel
+    >>> (found.layers[0].zeros / found.layers[0].places).shape          # share of zeros, channel by channel
+    (32,)
     >>> found.count
-    200
+    8
 
 The pictures are read once, a batch at a time, and nothing of them is held: of each layer sums are *taken in*, as many
 for ten pictures as for a million. How channels go together is *sampled* at places in a grid, since a layer's neighbouring

@@ -1,10 +1,9 @@
 """The maps of a layer, its weights, or gradients, stacked as a volume.
 
-    >>> stack = volume(net, "cat.jpg", "block6_expand_relu")
-    >>> stack.values.shape, stack.threshold, stack.share
-    ((14, 14, 480), 4.1, 0.05)
-    >>> stack.save("maps.nii.gz")                                       # for ITK-SNAP, 3D Slicer, Fiji
-    >>> volume(order_maps(activation_maps(net, "cat.jpg", "block6_expand_relu"))).scene()
+    stack = volume(net, "cat.jpg", "block6_expand_relu")
+    stack.values.shape, stack.threshold, stack.share
+    stack.save("maps.nii.gz")                                       # for ITK-SNAP, 3D Slicer, Fiji
+    volume(order_maps(activation_maps(net, "cat.jpg", "block6_expand_relu"))).scene()
 
 A layer's answer to a picture is a block of numbers, ``(rows, columns, channels)``, and can be looked at as medicine looks
 at a scan: slice by slice along any axis, as the surface where values reach a threshold, or in a viewer made for scans. In
@@ -98,9 +97,10 @@ def volume(
     Examples
     --------
     >>> stack = dc.volume(net, "cat.jpg", "block4_add")
-    >>> stack.slice(2, 17).shape, stack.binary.shape
-    ((28, 28), (28, 28, 40))
-    >>> stack.at(10.0).save("bodies.nii.gz", binary=True)
+    >>> stack.values.shape
+    (28, 28, 40)
+    >>> stack.save("maps.nii.gz")
+    PosixPath('maps.nii.gz')
     """
     if of not in KINDS:
         near = difflib.get_close_matches(str(of), KINDS, n=1, cutoff=0.0)

@@ -1,7 +1,9 @@
 """Volumes as files that outside viewers open: NIfTI-1 and MetaImage.
 
-    >>> path.write_bytes(nifti_bytes(values, name="block9_add"))            # ITK-SNAP, 3D Slicer, Fiji, FSLeyes ...
+    >>> values = net.activations("cat.jpg", "block9_add")[0]
+    >>> size = Path("maps.nii.gz").write_bytes(nifti_bytes(values, name="block9_add"))  # ITK-SNAP, Fiji ...
     >>> write_metaimage(Path("maps.mhd"), values)                           # and maps.raw beside it
+    PosixPath('maps.mhd')
 
 A NIfTI file of one volume is a header of 348 bytes at fixed places, four more, and the numbers; a MetaImage is a dozen
 lines of text and the numbers. Both are written here, so that exporting needs no further package; the tests read them

@@ -81,6 +81,19 @@ class Volume(Result):
         Whether row 0 lies at the bottom of a picture: so it does for frequencies.
     notes
         What to know of it, in sentences.
+
+    Examples
+    --------
+    >>> stack = dc.volume(net, "cat.jpg", "block4_add")
+    >>> stack.name, stack.axes, stack.size, stack.upward, stack.notes
+    ('EfficientNetLite0 block4_add, cat.jpg', (Axis(name='row', unit=''), Axis(name='column', unit=''),
+     Axis(name='channel', unit='')), '28 rows x 28 columns x 40 channels', False, ())
+    >>> stack.values.shape, stack.binary.shape, round(stack.share, 2), round(float(stack.threshold), 1)
+    ((28, 28, 40), (28, 28, 40), 0.05, 11.9)
+    >>> stack.to_dataframe().columns.to_list()
+    ['channel', 'highest', 'lowest', 'mean', 'above']
+    >>> stack.plot()
+    <Figure size ... with 33 Axes>
     """
 
     FRAME_PX: ClassVar[int] = 900
@@ -111,10 +124,21 @@ class Volume(Result):
     def at(self, threshold: float) -> Volume:
         """Give the same volume with another threshold.
 
+        Parameters
+        ----------
+        threshold
+            The new threshold, in the units of `values`.
+
         Raises
         ------
         ValueError
             For one that is no number.
+
+        Examples
+        --------
+        >>> stack = dc.volume(net, "cat.jpg", "block4_add").at(10.0)
+        >>> stack.threshold
+        10.0
         """
         if not np.isfinite(threshold):
             raise ValueError(f"threshold is {threshold}; expected a number")
@@ -122,6 +146,15 @@ class Volume(Result):
 
     def slice(self, axis: int, index: int, *, binary: bool = False) -> np.ndarray:
         """Give one slice across an axis: 0 for a row, 1 for a column, 2 (the depth) for one map as it is.
+
+        Parameters
+        ----------
+        axis
+            0 for rows, 1 for columns, 2 for the depth: the axis that the slice has no more.
+        index
+            Which slice along that axis, from 0.
+        binary
+            Whether of the binary volume.
 
         Returns
         -------
@@ -132,6 +165,11 @@ class Volume(Result):
         ------
         IndexError
             For an axis or a slice that is not there.
+
+        Examples
+        --------
+        >>> dc.volume(net, "cat.jpg", "block4_add").slice(2, 17).shape
+        (28, 28)
         """
         if axis not in (0, 1, 2):
             raise IndexError(f"axis {axis}; expected 0 ({self.axes[0].name}), 1 ({self.axes[1].name}) or 2 (depth)")
@@ -168,6 +206,11 @@ class Volume(Result):
         ------
         ModuleNotFoundError
             Where plotly is not installed, naming what installs it.
+
+        Examples
+        --------
+        >>> scene = dc.volume(net, "cat.jpg", "block4_add").scene()
+        >>> scene.write_html("volume.html")
         """
         from diamond.show.volume_scene import scene
 
@@ -189,6 +232,11 @@ class Volume(Result):
             For any other suffix; for `binary` of what is no viewer's file; where an axis is too long for NIfTI.
         FileNotFoundError
             Where the folder does not exist.
+
+        Examples
+        --------
+        >>> dc.volume(net, "cat.jpg", "block4_add").save("bodies.mhd", binary=True)
+        PosixPath('bodies.mhd')
         """
         path = Path(path)
         kind = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix

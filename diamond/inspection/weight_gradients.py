@@ -1,12 +1,10 @@
 """What pictures of a class would teach a layer's filters.
 
-    >>> found = dc.weight_gradients(net, "tabbies/", "conv1_7x7_s2", "tabby")
-    >>> found.labels                                    # the class itself, the one most like it, the one least like it
-    ('tabby', 'Egyptian cat', 'bullet train')
-    >>> found.gradients.shape                           # (class, filter, height, width, input channel)
-    (3, 64, 7, 7, 3)
-    >>> found.sentence, found.alike                     # cosines of the classes' gradients
-    >>> found.plot()
+    found = dc.weight_gradients(net, "tabbies/", "conv1_7x7_s2", "tabby")
+    found.labels                                    # the class itself, the one most like it, the one least like it
+    found.gradients.shape                           # (class, filter, height, width, input channel)
+    found.sentence, found.alike                     # cosines of the classes' gradients
+    found.plot()
 
 The gradient of a class's logit with respect to a filter's weights is the change of the filter that would raise that logit
 most. Over pictures of one reference class it is asked for the class itself, for a class the network holds to be similar,
@@ -104,9 +102,11 @@ def weight_gradients(
 
     Examples
     --------
-    >>> net = dc.load("EfficientNetLite0")
-    >>> found = dc.weight_gradients(net, "tabbies/", "stem_conv", "tabby")
-    >>> found.save("gradients.html")
+    >>> found = dc.weight_gradients(net, "cats/", "stem_conv", "tabby", progress=False)
+    >>> found.labels, found.roles
+    (('tabby', 'tiger cat', 'measuring cup'), ('itself', 'similar', 'dissimilar'))
+    >>> found.gradients.shape
+    (3, 32, 3, 3, 3)
     """
     kernels = read_kernels(net, layer)
     if kernels.variable is None:

@@ -1,8 +1,10 @@
 """From what each window did to what each pixel did: overlaps averaged.
 
-    >>> heatmaps, covered = averaged(windows, drops)             # (n, 2) drops of two targets
+    >>> from diamond.occlusion.windows import grid
+    >>> windows = grid((224, 224), 32, 16)
+    >>> heatmaps, covered = averaged(windows, np.ones((len(windows), 2)))             # (n, 2) drops of two targets
     >>> heatmaps.shape, covered.min()
-    ((2, 224, 224), 1.0)
+    ((2, 224, 224), np.float32(1.0))
 
 A pixel's value is the mean over the windows that cover it, each by how much of it they cover:
 ``sum_j m_j d_j / sum_j m_j``, as in captum's ``Occlusion``. Rectangles are summed by their four corners, in time that

@@ -3,9 +3,9 @@
 Covering 16 x 16 px of a picture changes 20 x 20 places two convolutions later, and none outside them: what lies there is
 known from the picture itself. Without those boxes every covered picture goes through the whole network::
 
-    >>> spread = spread_boxes(net.graph, net.logits_node, entry, shapes, cover.boxes)
-    >>> spread.at[net.node("block1_conv2").index].sizes([0, 1])           # of windows 0 and 1 together
-    (20, 20)
+        spread = spread_boxes(net.graph, net.logits_node, entry, shapes, cover.boxes)
+        spread.at[net.node("block1_conv2").index].sizes([0, 1])           # of windows 0 and 1 together
+        # (20, 20)
 
 A box is *spread* through a layer by the layer's window: value ``i`` reads ``span`` places from ``i * stride - before`` on,
 so places ``low`` to ``high`` reach values ``ceil((low + before - span + 1) / stride)`` to ``floor((high - 1 + before) /

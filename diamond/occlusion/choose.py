@@ -1,7 +1,6 @@
 """Which way of computing is taken, and why.
 
-    >>> choose(net, cover, "auto", batch=32).why
-    '100% of the multiply-adds in boxes and 86% saved; forecast 5.1 times as fast'
+    choose(net, cover, "auto", batch=32).why
 
 The whole network for every window is always possible. Where a window changes only a part of each layer, the rest need
 not be computed again (see `diamond.occlusion.incremental`): how much is left is counted from the network's graph, before

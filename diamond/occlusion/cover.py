@@ -1,8 +1,9 @@
 """The covered pictures of one picture, built on the device.
 
-    >>> cover = Cover.of(picture, grid((224, 224), 32, 16), np.zeros(3))
+    >>> from diamond.occlusion.windows import grid
+    >>> cover = Cover.of(net.read("cat.jpg")[0], grid((224, 224), 32, 16), np.zeros(3))
     >>> cover.pictures([0, 1, 2]).shape                            # the first three windows covered in black
-    (3, 224, 224, 3)
+    TensorShape([3, 224, 224, 3])
 
 A window of mask m over a picture x with the fill b gives ``x (1 - m) + b m``. One fill serves all windows, or the
 covered pixels are made up from those around the window's box. Only numbers of windows go to the device: 40,000 covered

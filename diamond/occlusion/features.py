@@ -1,7 +1,8 @@
 """Occlusion inside a network: cells or channels of a layer's activations covered, the rest of the network run on.
 
-    >>> dc.occlude(net, "cat.jpg", layer="block9_add", window=3, stride=1)          # 3 x 3 cells at a time
-    >>> dc.occlude(net, "cat.jpg", layer="block9_add", shape="channels")            # a channel at a time
+    >>> found = dc.occlude(net, "cat.jpg", layer="block14_add", window=3, stride=2, progress=False)  # 3 x 3 cells
+    >>> found.scores.shape, found.heatmap.shape
+    ((9, 1), (7, 7))
 
 A layer's activations are covered as a picture is, by the same `Cover`; what follows is run by
 `diamond.attribution.tail.logits_from`. A channel has no place of its own: its score is laid where it is active, in

@@ -1,6 +1,6 @@
 """What stands where a picture is covered.
 
-    >>> fill_for(net, picture, "blur").values.shape
+    >>> fill_for(net, net.read("cat.jpg")[0], "blur").values.shape
     (224, 224, 3)
 
 No fill is neutral: grey is a colour that a network may look for, and a black square has edges. So there are several, and

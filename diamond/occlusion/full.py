@@ -1,8 +1,12 @@
 """The logits of a picture without each window, the whole network run for each.
 
+    >>> from diamond.occlusion.cover import Cover
+    >>> from diamond.occlusion.windows import grid
+    >>> cover = Cover.of(net.read("cat.jpg")[0], grid((224, 224), 64, 32), np.zeros(3))
     >>> for rows, logits in logits_without(net, cover, batch=32):
-    ...     rows.shape, logits.shape
-    ((32,), (32, 1000))
+    ...     print(rows.shape, logits.shape)
+    (32,) (32, 1000)
+    (4,) (4, 1000)
 
 Covered pictures are built where the network runs, from the numbers of the windows, in the one compiled function that
 also runs it. A short last batch is filled up with copies of its first row, so that every batch has one shape and one

@@ -88,12 +88,24 @@ class SoundOcclusion(Audible):
         return frame_times_s(self.heard.frontend, self.levels.shape[1])
 
     def over_time(self, target: int = 0) -> np.ndarray:
-        """``(time,)`` mean of the heatmap over all bands."""
+        """``(time,)`` mean of the heatmap over all bands.
+
+        Parameters
+        ----------
+        target
+            Which target, from 0.
+        """
         profile: np.ndarray = self.heatmaps[target].mean(axis=0)
         return profile
 
     def over_frequency(self, target: int = 0) -> np.ndarray:
-        """``(frequency,)`` mean of the heatmap over all frames."""
+        """``(frequency,)`` mean of the heatmap over all frames.
+
+        Parameters
+        ----------
+        target
+            Which target, from 0.
+        """
         profile: np.ndarray = self.heatmaps[target].mean(axis=1)
         return profile
 
@@ -101,11 +113,22 @@ class SoundOcclusion(Audible):
         """Give the sound where it speaks for the class, and silence elsewhere: as loud as the map is strong.
 
         The map weighs the spectrum of the sound itself, phases and all, so that what is left sounds as it did.
+
+        Parameters
+        ----------
+        target
+            Which target, from 0.
         """
         return self._weighted(self._strength(target))
 
     def removed(self, target: int = 0) -> Sound:
-        """Give the sound without what speaks for the class; both together are the sound again."""
+        """Give the sound without what speaks for the class; both together are the sound again.
+
+        Parameters
+        ----------
+        target
+            Which target, from 0.
+        """
         return self._weighted(1.0 - self._strength(target))
 
     def _strength(self, target: int) -> np.ndarray:
@@ -144,7 +167,13 @@ class SoundOcclusion(Audible):
         )
 
     def plot(self, target: int = 0) -> Figure:
-        """Draw what the network hears with the map over it, the profile over time below, over frequency beside."""
+        """Draw what the network hears with the map over it, the profile over time below, over frequency beside.
+
+        Parameters
+        ----------
+        target
+            Which target, from 0.
+        """
         from diamond.show.sound_figures import sound_figure
 
         return sound_figure([self], target)
@@ -188,7 +217,20 @@ class SoundOcclusion(Audible):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SoundOcclusions(Audible, Several[SoundOcclusion]):
-    """What was found in several sounds; ``found[0]`` gives one, iterating gives them in order."""
+    """What was found in several sounds; ``found[0]`` gives one, iterating gives them in order.
+
+    Examples
+    --------
+    >>> found = dc.occlude(ear, ["song.wav", "song.wav"], shape="time", window=0.5, stride=0.5, progress=False)
+    >>> len(found), found[0].image
+    (2, 'song.wav')
+    >>> found.to_dataframe().columns.to_list()
+    ['image', 'window', 'low_hz', 'from_s', 'high_hz', 'to_s', 'target', 'logit', 'probability']
+    >>> found.plot()
+    <Figure size ... with 8 Axes>
+    >>> found.save("songs.csv")
+    PosixPath('songs.csv')
+    """
 
     def plot(self) -> Figure:
         """Draw the figures of all below each other."""

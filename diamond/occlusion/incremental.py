@@ -1,9 +1,8 @@
 """Occlusion by boxes: exact, and only what a window can change is computed.
 
-    >>> incremental = IncrementalNetwork(net, cover, batch=32)
-    >>> incremental.plan.forecast.saved
-    0.85
-    >>> for rows, logits in incremental.logits_without(): ...
+    incremental = IncrementalNetwork(net, cover, batch=32)
+    incremental.plan.forecast.saved
+    for rows, logits in incremental.logits_without(): ...
 
 The picture itself goes through the network once, and what its layers give is *kept*. Of a covered picture only the boxes
 are computed that its window changes (`diamond.occlusion.boxes`), from boxes before them and kept values around

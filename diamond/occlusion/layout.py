@@ -1,8 +1,8 @@
 """A plan as a function of tensors: boxes up to the cut, whole layers from there on.
 
-    >>> layout = Layout(net, plan, entry)
-    >>> kept = {str(index): values of that node for the picture itself for index in layout.keeps}
-    >>> logits = layout.run(cover.parts(rows), kept, layout.folded(), sizes, starts)
+    layout = Layout(net, plan, entry)
+    kept = {str(index): values of that node for the picture itself for index in layout.keeps}
+    logits = layout.run(cover.parts(rows), kept, layout.folded(), sizes, starts)
 
 `diamond.occlusion.plan` says what is computed how; here it is laid out once, with all that the function will be given, and
 then run in a compiled function: batches and pictures of one size differ only in the numbers they bring.

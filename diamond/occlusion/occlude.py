@@ -1,11 +1,10 @@
 """Cover a part of a picture and see what changes.
 
-    >>> found = dc.occlude(net, "cat.jpg")                                    # a seventh of the picture at a time
-    >>> found.heatmap.shape, found.scores.shape
-    ((224, 224), (169, 1))
-    >>> dc.occlude(net, "cat.jpg", target=["tabby", "top2"], window=16, stride=4, fill="blur").save("cat.html")
-    >>> for found in dc.occlude(net, "cat.jpg", method="drilldown", stream=True):  # a first map at once, then sharper ones
-    ...     print(found.errors)
+    found = dc.occlude(net, "cat.jpg")                                    # a seventh of the picture at a time
+    found.heatmap.shape, found.scores.shape
+    dc.occlude(net, "cat.jpg", target=["tabby", "top2"], window=16, stride=4, fill="blur").save("cat.html")
+    for found in dc.occlude(net, "cat.jpg", method="drilldown", stream=True):  # a first map at once, then sharper ones
+        print(found.errors)
 
 A *window* is covered by a *fill*, the network is asked again, and what the class score lost is the window's score
 (Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2). A pixel's value is the

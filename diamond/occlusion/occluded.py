@@ -63,6 +63,32 @@ class OcclusionMap(Result):
         How long it took, compiling included.
     batch, batch_bytes
         How many covered pictures at a time, and what the layers hold for them at most, by count.
+
+    Examples
+    --------
+    >>> found = dc.occlude(net, "cat.jpg", target=["tabby", "tiger cat"], window=64, stride=32, progress=False)
+    >>> found.network, found.image, found.targets, found.question, found.fill, found.outside, found.layer
+    ('EfficientNetLite0', 'cat.jpg', ('tabby', 'tiger cat'), 'tabby / tiger cat', "the picture's mean colour", False, None)
+    >>> found.heatmap.shape, found.heatmaps.shape, found.probability_heatmaps.shape, found.picture.shape
+    ((224, 224), (2, 224, 224), (2, 224, 224), (224, 224, 3))
+    >>> found.scores.shape, found.probability_scores.shape, found.logits.round(1), found.probabilities.round(2)
+    ((36, 2), (36, 2), array([8.4, 9.2], dtype=float32), array([0.17, 0.38], dtype=float32))
+    >>> len(found.windows), found.noun, found.nouns, found.coverage.max(), found.gap, found.measured.all()
+    (36, 'window', 'windows', np.float32(4.0), 0.0, np.True_)
+    >>> found.strongest(count=3), found.place(0), found.part(0).shape
+    (array([16, 23, 10]), 'rows 0 to 63, columns 0 to 63', (64, 64, 4))
+    >>> found.method, found.errors, found.by_boxes, found.saved, found.why[:30]
+    ('incremental', None, 0.3669938741945638, np.float64(0.2605266168564496), '37% of the multiply-adds in bo')
+    >>> found.seconds > 0, found.batch, found.batch_bytes, len(found.facts)
+    (True, 18, 390168576, 2)
+    >>> found.to_dataframe().iloc[:2, -4:].round(2)
+          target  logit  probability  measured
+    0      tabby  -0.09        -0.01      True
+    1  tiger cat   0.23         0.08      True
+    >>> found.plot()
+    <Figure size ... with 5 Axes>
+    >>> found.save("occlusion.html")
+    PosixPath('occlusion.html')
     """
 
     network: str
@@ -114,7 +140,15 @@ class OcclusionMap(Result):
         return float((self.coverage <= 0).mean())
 
     def strongest(self, target: int = 0, count: int = 6) -> np.ndarray:
-        """Give the numbers of the windows that change a target's logit most, either way, of those measured."""
+        """Give the numbers of the windows that change a target's logit most, either way, of those measured.
+
+        Parameters
+        ----------
+        target
+            Which target, from 0.
+        count
+            How many at most.
+        """
         order = np.argsort(-np.abs(self.scores[:, target]), kind="stable")
         found: np.ndarray = order[self.measured[order]][:count]
         return found
@@ -125,7 +159,13 @@ class OcclusionMap(Result):
         return f"{self.noun}s"
 
     def place(self, number: int) -> str:
-        """Where a window lies, in words."""
+        """Where a window lies, in words.
+
+        Parameters
+        ----------
+        number
+            Which window or channel, from 0.
+        """
         if self.windows is None:
             return f"channel {number}"
         top, left, bottom, right = self.windows.boxes[number]
@@ -133,6 +173,11 @@ class OcclusionMap(Result):
 
     def part(self, number: int) -> np.ndarray:
         """Give the part of the picture that a window covers, ``(height, width, 4)``, opacity last.
+
+        Parameters
+        ----------
+        number
+            Which window, from 0.
 
         Raises
         ------
@@ -229,7 +274,20 @@ class OcclusionMap(Result):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OcclusionMaps(Several[OcclusionMap]):
-    """The occlusion maps of several pictures; ``found[0]`` gives one, iterating gives them in order."""
+    """The occlusion maps of several pictures; ``found[0]`` gives one, iterating gives them in order.
+
+    Examples
+    --------
+    >>> found = dc.occlude(net, ["cat.jpg", "coffee.jpg"], window=64, stride=64, progress=False)
+    >>> len(found), found[1].image
+    (2, 'coffee.jpg')
+    >>> found.to_dataframe().columns.to_list()
+    ['image', 'window', 'top', 'left', 'bottom', 'right', 'target', 'logit', 'probability', 'measured']
+    >>> found.plot()
+    <Figure size ... with 6 Axes>
+    >>> found.save("two.csv")
+    PosixPath('two.csv')
+    """
 
     def plot(self) -> Figure:
         """Draw a row a picture."""

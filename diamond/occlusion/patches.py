@@ -1,8 +1,8 @@
 """Computing a layer by boxes: its values inside them, from what it reads inside them and around.
 
-    >>> boxes = Boxes(sizes, starts)
-    >>> around = boxes.around(Patch(values, place), kept, target, reach)      # (k, 17, 17, 64) and nothing missing
-    >>> values = convolved(around, layer, reach)
+    boxes = Boxes(sizes, starts)
+    around = boxes.around(Patch(values, place), kept, target, reach)      # (k, 17, 17, 64) and nothing missing
+    values = convolved(around, layer, reach)
 
 All boxes of a batch have one size a layer, so they are one tensor, ``(k, height, width, channel)``: a *patch*. What a
 window needs around its box stands in the *kept* values, which the network gave for the picture itself; outside the layer

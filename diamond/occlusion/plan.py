@@ -1,8 +1,7 @@
 """What to recompute by boxes, what as a whole, and which windows together.
 
-    >>> plan = Plan.of(spread, batch=32)                              # VGG16, windows of 16 px every 4 px
-    >>> plan.forecast.saved, plan.forecast.falls_back_at
-    (0.886, 'flatten')
+    plan = Plan.of(spread, batch=32)                              # VGG16, windows of 16 px every 4 px
+    plan.forecast.saved, plan.forecast.falls_back_at
 
 Boxes grow from layer to layer until they fill it, and moving values about costs time that multiplying does not: from
 some node on, *the cut*, whole layers are cheaper. It is found by adding up the work on both sides of every node, a value

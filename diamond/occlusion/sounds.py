@@ -1,10 +1,9 @@
 """Cover a part of a sound and see what changes: in time, in frequency, or both.
 
-    >>> found = occlude_sound(net, "rooster.ogg", shape="time", window=0.2)
-    >>> found.scores[:3, 0]                                  # logits lost without 0.0 to 0.2 s, 0.1 to 0.3 s ...
-    array([0.1, 1.3, 2.2], dtype=float32)
-    >>> found.alone().samples                                # what spoke for the class, to listen to
-    >>> found.save("rooster.html")
+    found = occlude_sound(net, "rooster.ogg", shape="time", window=0.2)
+    found.scores[:3, 0]                                  # logits lost without 0.0 to 0.2 s, 0.1 to 0.3 s ...
+    found.alone().samples                                # what spoke for the class, to listen to
+    found.save("rooster.html")
 
 The whole sound is covered, as the network hears it, before the logarithm: where decibels count below the loudest place,
 covering that place changes all others, as silence there would. Then it is cut into patches, the network is asked again

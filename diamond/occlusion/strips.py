@@ -1,8 +1,8 @@
 """Where a sound is covered: stretches of time, bands of frequency, or both at once, said in seconds and Hz.
 
-    >>> strips = lay_strips(frontend, frames=498, shape="time", window=0.2, stride=0.1)
+    >>> strips = lay_strips(ear.input.audio, frames=498, shape="time", window=0.2, stride=0.1)
     >>> strips.words(0)
-    '0.00 to 0.20 s'
+    '0.01 to 0.21 s'
 
 A network hears bands and frames, and no two networks the same ones; nobody thinks in them. So a window is a length in
 seconds, a band in Hz, and what it covers are the frames and bands whose middle lies in it. On a mel scale a band of

@@ -3,7 +3,7 @@
     >>> windows = grid((224, 224), 32, 16)                       # 32 x 32 px, every 16 px
     >>> len(windows), windows.boxes[-1]
     (169, array([192, 192, 224, 224], dtype=int32))
-    >>> windows.masks([0]).shape
+    >>> np.asarray(windows.masks([0])).shape
     (1, 224, 224)
 
 Windows start at 0, one stride, two strides ... along each axis, ceil((size - window) / stride) + 1 of them, the last cut

@@ -1,7 +1,8 @@
 """What a step costs, layer by layer, before any is taken.
 
-    >>> layer_costs(net, net.layers.landmarks, 128)["block9_add"]
-    Cost(macs=98_000_000, values=2_100_000, nodes=85)
+    >>> cost = layer_costs(net, net.layers.landmarks, 128)["block9_add"]
+    >>> f"{cost.macs:,.0f}", f"{cost.values:,.0f}", cost.nodes
+    ('68,725,760', '5,490,688', 86)
 
 A step is a pass forward to the layer and back to the picture: its time follows the multiplications and the values that
 are moved, for so many pictures at once. Both are counted on the canvas itself, from the shapes that the network gives.

@@ -1,7 +1,7 @@
 """Several different sprites of one channel, kept beside its own.
 
-    >>> diverse(net, "block9_add", [33, 71], count=4, store="sprites")
-    >>> site("sprites", "site")                                     # each channel's panel shows its four
+    diverse(net, "block9_add", [33, 71], count=4, store="sprites")
+    site("sprites", "site")                                     # each channel's panel shows its four
 
 A channel may look for more than one thing, and a sprite shows the one that was found first. Here several are rendered at
 once, and kept apart in style by a penalty on how alike their Gram matrices are (Olah et al., "Feature Visualization",
@@ -74,6 +74,13 @@ def diverse(
         For a `count` below 2 or above 16.
     StoreError
         Where no store has the layer's sprites, or theirs cannot be written, as those that came with the package.
+
+    Examples
+    --------
+    >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+    >>> found = dc.diverse(small, "parts", [2, 3], count=2, store="sprites", progress=False)
+    >>> found.kind, sorted(found.tiles())
+    ('diverse', [2, 3])
     """
     if not 2 <= count <= BATCH // 2:
         raise ValueError(f"count is {count}; expected 2 to {BATCH // 2} pictures of a channel")

@@ -1,8 +1,7 @@
 """What a job freezes when it is begun: everything that decides a byte of a layer's sprites.
 
-    >>> job = store.open_job(spec_of(net, layer, recipe))
-    >>> job.spec.settings["threads"], job.spec.ladder[1]["seed"]
-    (2, 1)
+    job = store.open_job(spec_of(net, layer, recipe))
+    job.spec.settings["threads"], job.spec.ladder[1]["seed"]
 
 The *ladder* says how each attempt at a channel is made. The first is the recipe as asked for; a sprite that stays below
 the bar is begun again from another seed, then with twice the steps, then by optimising phases alone, from a photo's

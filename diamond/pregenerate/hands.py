@@ -1,8 +1,8 @@
 """Who renders: this process, or several beside it, one a GPU.
 
-    >>> work_off(schedule, [own_hand(net, jobs)])                     # in this process
-    >>> with worker_processes(net, jobs, n=4) as hands:               # four processes
-    ...     work_off(schedule, hands)
+    work_off(schedule, [own_hand(net, jobs)])                     # in this process
+    with worker_processes(net, jobs, n=4) as hands:               # four processes
+        work_off(schedule, hands)
 
 A *hand* is a function that renders a task and gives what it made; whose it is does not show in the outcome. A worker
 process that dies (the system takes memory back, a driver fails) is started anew, and its task is rendered again; one

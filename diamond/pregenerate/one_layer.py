@@ -1,8 +1,8 @@
 """A layer's spritemap: found where somebody rendered it before, else rendered here and kept.
 
-    >>> sprites = spritemap(net, "block9_add")                     # found in the package: at once
-    >>> sprites = spritemap(net, "block9_add", channels=[3, 11])   # only these, in memory
-    >>> sprites = spritemap(my_net, "conv_7", store="sprites")     # rendered once, kept in ./sprites
+    sprites = spritemap(net, "block9_add")                     # found in the package: at once
+    sprites = spritemap(net, "block9_add", channels=[3, 11])   # only these, in memory
+    sprites = spritemap(my_net, "conv_7", store="sprites")     # rendered once, kept in ./sprites
 
 A layer is looked for by its fingerprint, so the frozen trunk of a transferred network finds the sprites of the network
 it came from, and a retrained layer is never shown with pictures of its former self.
@@ -75,6 +75,14 @@ def spritemap(
         For channels the layer does not have, and images that did not stay finite.
     StoreError
         For a store that cannot be written, told before anything is rendered.
+
+    Examples
+    --------
+    >>> sprites = dc.spritemap(net, "block9_add")
+    >>> sprites
+    Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite')
+    >>> sprites[71].shape
+    (96, 96, 3)
     """
     place = net.layers[layer.name if isinstance(layer, Layer) else layer]
     chosen = None if channels is None else checked_channels(channels, place)

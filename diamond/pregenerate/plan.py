@@ -1,7 +1,6 @@
 """What a pregeneration will take, before a second of it is spent.
 
-    >>> priced(net, chosen, specs, store).forecast_s / 3600
-    11.2
+    priced(net, chosen, specs, store).forecast_s / 3600
 
 A few steps are taken in a few layers, from the cheapest to the dearest; from them follow the machine's rates
 (`diamond.pregenerate.costs`), and from the rates the time of every layer. What the store has already is not counted.

@@ -1,7 +1,7 @@
 """One line that says how far a pregeneration is, and when it will be through.
 
-    >>> with Progress("InceptionV1", jobs, weights) as progress:
-    ...     schedule = Schedule(jobs, on_made=progress.made)
+    with Progress("InceptionV1", jobs, weights) as progress:
+        schedule = Schedule(jobs, on_made=progress.made)
 
     InceptionV1:  43%|####3     | 1:02:03<1:20:00, 512 of 1,024 channels, 3 dead, 12 retried
 

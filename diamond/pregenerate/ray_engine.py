@@ -1,7 +1,7 @@
 """The same plan on a Ray cluster: one task a batch of channels, and one writer.
 
-    >>> with ray_hands(net, jobs, address="auto") as hands:
-    ...     work_off(schedule, hands)
+    with ray_hands(net, jobs, address="auto") as hands:
+        work_off(schedule, hands)
 
 Ray sends tasks to machines, asks for a GPU for each where the cluster has any, and runs a task elsewhere when its worker
 is lost. A worker gets the network once, as an object of Ray's store; what it made comes back to this process, which

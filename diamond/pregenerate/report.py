@@ -77,6 +77,23 @@ class PregenerationReport:
         Why it ended before everything was done; empty where it did not.
     notes
         What a user should know: jobs that go on as they were begun, and the like.
+
+    Examples
+    --------
+    >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+    >>> report.network, str(report.store), report.complete, report.batches, report.stopped, report.notes
+    ('small', 'sprites', True, 4, '', ())
+    >>> report.layers[0].layer, report.took_s > 0, report.forecast_s, report.forecast_bytes
+    ('parts', True, None, None)
+    >>> print(report.summary)
+    6 of 6 channels in 1 layers, 3 dead, 4 retried
+    >>> report.to_dataframe().columns.to_list()
+    ['layer', 'recipe', 'tile_px', 'channels', 'state', 'done', 'dead', 'retried', 'quality', 'image_steps',
+     'forecast_s', 'forecast_bytes', 'took_s']
+    >>> report.plot()
+    <Figure size ... with 1 Axes>
+    >>> report.save("report.html")
+    PosixPath('report.html')
     """
 
     network: str
@@ -111,7 +128,7 @@ class PregenerationReport:
 
     def plot(self) -> Figure:
         """Draw how much of each layer is done, and of that how much is dead."""
-        from matplotlib.figure import Figure
+        from modelzoo.lettering import Figure
 
         figure = Figure(figsize=(8, 1.2 + 0.3 * len(self.layers)), layout="constrained")
         axes = figure.add_subplot()
@@ -131,6 +148,11 @@ class PregenerationReport:
 
     def save(self, path: str | Path) -> Path:
         """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
+
+        Parameters
+        ----------
+        path
+            Where to; its suffix says as what.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """Which batch comes next, for as many hands as there are.
 
-    >>> schedule = Schedule(jobs)
-    >>> while (task := schedule.take()) is not None:
-    ...     made = make(task.channels, task.attempt)
-    ...     schedule.give(task, made)
+    schedule = Schedule(jobs)
+    while (task := schedule.take()) is not None:
+        made = make(task.channels, task.attempt)
+        schedule.give(task, made)
 
 Workers *take* tasks and *give* what they made; the schedule writes it and finishes a layer when nothing of it is
 pending. It looks at the store each time, so what another process has done is not done again, and it hands out no batch

@@ -1,7 +1,7 @@
 """One batch of a job, rendered as the job froze it.
 
-    >>> make = sprite_maker(net, job.spec)
-    >>> tiles, records = make(job.batches[0], job.attempt(0))
+    make = sprite_maker(net, job.spec)
+    tiles, records = make(job.batches[0], job.attempt(0))
 
 Which process does this, and after what, must not show in the outcome: everything here depends on the network, the spec,
 the channels and the attempt alone.

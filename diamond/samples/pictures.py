@@ -1,7 +1,8 @@
 """Changes of pictures: covered, blurred, shifted, noisy.
 
     >>> covered = cover("cat.jpg", (60, 80, 120, 160), fill="blur")      # rows 60 to 120, columns 80 to 160
-    >>> net.predict([covered]).labels
+    >>> net.predict([covered], top=2).labels
+    (('tiger cat', 'Egyptian cat'),)
 
 Each function takes one picture as `dc.image` does, and gives a new one, float32 ``(height, width, 3)`` in [0, 1] of the
 same size; what it was given never changes. What is random takes a seed, and the same seed gives the same picture.

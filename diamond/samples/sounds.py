@@ -1,7 +1,8 @@
 """Changes of sounds: silenced for a time, without a band, noisy, moved, higher, faster.
 
-    >>> bark = dc.load_sound("bark.ogg", sr=16000)
-    >>> net.predict([band_stop(bark, 500, 2000), time_mask(bark, 1.0, 1.5)]).labels
+    >>> song = dc.load_sound("song.wav", sr=16000)
+    >>> band_stop(song, 500, 2000), time_mask(song, 1.0, 1.5)
+    (Sound of 3 s: 48,000 samples at 16000 Hz, Sound of 3 s: 48,000 samples at 16000 Hz)
 
 Each function takes one sound as `dc.load_sound` does, and gives a new `Sound` of the same rate; what it was given never
 changes. Times are in seconds, frequencies in Hz. What is random takes a seed, and the same seed gives the same sound.

@@ -1,5 +1,6 @@
 """A cloud of points moved into the cells of a grid, each into one of its own.
 
+    >>> positions = np.random.default_rng(0).normal(size=(120, 2))
     >>> cells = to_grid(positions, (12, 10))
     >>> len({tuple(cell) for cell in cells.tolist()}) == len(positions)
     True

@@ -4,8 +4,8 @@ A result's page is one HTML document with its styles, scripts and pictures insid
 notebook, in Colab's sandboxed frames and without a network. In a notebook it is *embedded* in an ``<iframe srcdoc>``,
 so that neither its styles nor its names meet those of another output::
 
-    >>> document = page("channel_attribution.html", title="Channels", rows=[attribution])
-    >>> html = embed(document, title="Channels")
+        document = page("channel_attribution.html", title="Channels", rows=[attribution])
+        html = embed(document, title="Channels")
 
 Templates lie in ``diamond/show/templates``; every string is escaped on its way into one, and words in a script that runs
 from right to left are isolated, so that the numbers and words around them stay where they are.

@@ -50,6 +50,11 @@ class Result(ABC):
     def save(self, path: str | Path) -> Path:
         """Write as ``.html``, ``.png``, ``.csv`` or ``.npz``, by suffix.
 
+        Parameters
+        ----------
+        path
+            Where to; its suffix says as what.
+
         Raises
         ------
         ValueError

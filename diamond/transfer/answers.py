@@ -1,10 +1,9 @@
 """What a network answers to samples whose classes are known, whatever else it could have answered.
 
-    >>> samples = read_samples("flowers/")
-    >>> outputs = match_classes(net, samples)                  # which output stands for daisy, rose ...
-    >>> found = ask(net, samples, outputs)
-    >>> (found.answers == samples.labels[found.rows]).mean()
-    0.91
+    samples = read_samples("flowers/")
+    outputs = match_classes(net, samples)                  # which output stands for daisy, rose ...
+    found = ask(net, samples, outputs)
+    (found.answers == samples.labels[found.rows]).mean()
 
 A data set and a network name their classes independently. They are *matched* by name, where the network has names: a
 network of a thousand classes can be asked about five of them, and an answer outside the five counts as "other". Where it

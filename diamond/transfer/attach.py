@@ -1,8 +1,8 @@
 """A new network from the beginning of another.
 
     >>> student = dc.attach(net, "block9_add", classes=["daisy", "rose"], convolutions=(128,), dropout=0.2)
-    >>> student
-    EfficientNetLite0-block9_add: 83 layers, 1,004,226 parameters, weights efficientnet_lite0.pth, with a new head
+    >>> student.layers.names[-1], student.output_size
+    ('head_probabilities', 2)
     >>> student.fingerprint("block4_add") == net.fingerprint("block4_add")
     True
 
@@ -104,7 +104,14 @@ def attach(
 
     Examples
     --------
-    >>> student = dc.attach(net, dc.cut_points(net, "flowers/").recommended, classes=5)
+    >>> student = dc.attach(net, "block9_add", classes=["brick", "grass", "gravel"], convolutions=(32,), dropout=0.2)
+    >>> student
+    EfficientNetLite0-block9_add: 93 layers, 576,323 parameters, weights efficientnet-lite0-57934424.pth, with a new head
+      input   224 x 224 px, RGB, values -0.992188 to 1
+      output  head_probabilities, 3 values; before it head_relu1
+      landmarks  stem_relu, block0_project_bn, block2_add, block4_add, block7_add, block9_add, head_relu1
+    >>> student.fingerprint("block4_add") == net.fingerprint("block4_add")
+    True
     """
     node = net.node(cut)
     names = _class_names(classes)

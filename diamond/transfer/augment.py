@@ -1,7 +1,9 @@
 """Pictures and spectrograms, a little changed each time they are shown in training.
 
-    >>> shown = augmented(pictures, seed=(0, 17))             # flipped, turned, zoomed, moved; brighter, of more contrast
-    >>> heard = augmented_sounds(spectrograms, seed=(0, 17))  # some bands and some moments taken out
+    >>> shown = augmented(net.read(["cat.jpg", "coffee.jpg"]), seed=(0, 17))  # flipped, turned, zoomed, brighter
+    >>> heard = augmented_sounds(ear.patches("song.wav").values, seed=(0, 17))  # some bands and some moments taken out
+    >>> shown.shape, heard.shape
+    (TensorShape([2, 224, 224, 3]), TensorShape([3, 64, 96, 1]))
 
 Small changes that leave the class what it is. All of it is a stateless function of pictures and seed, so a training that
 goes on after an interruption sees what it would have seen.

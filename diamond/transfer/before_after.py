@@ -1,9 +1,8 @@
 """The channels of a layer that changed most from one network to another: what they looked for before, and do after.
 
-    >>> found = dc.before_and_after(net, student, "flowers/val", "block9_add")
-    >>> found.channels, found.changes
-    (array([33, 71, ...]), array([0.62, 0.51, ...]))
-    >>> found.save("block9_add.html")                        # their sprites side by side
+    found = dc.before_and_after(net, student, "flowers/val", "block9_add")
+    found.channels, found.changes
+    found.save("block9_add.html")                        # their sprites side by side
 
 How much a channel has changed is measured on the user's own pictures (see `diamond.transfer.shared`); what it has changed
 to, its sprites tell. Both of a pair are rendered alike, by one recipe from one seed, so that what differs between them is

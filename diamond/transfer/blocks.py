@@ -2,7 +2,7 @@
 
     >>> [block.name for block in blocks(student)]
     ['stem_relu', 'block0_project_bn', 'block2_add', 'block4_add', 'head']
-    >>> unfrozen = unfreeze(student, 2)                            # the two frozen blocks nearest to the head
+    >>> unfreeze(student, 2)                            # the two frozen blocks nearest to the head
     ('block2_add', 'block4_add')
 
 Freezing and unfreezing go by blocks, which is what people mean by "the top of the network": a number of Keras layers counts

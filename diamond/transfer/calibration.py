@@ -1,10 +1,11 @@
 """Whether a network knows how sure it can be: of the answers it gives with 80 %, 80 % should be right.
 
-    >>> found = reliability(confidences, right)
+    >>> right = np.arange(100) % 4 > 0                       # three of four
+    >>> found = reliability(np.full(100, 0.9), right)
     >>> found.shares[-1], found.confidences[-1]          # of the surest answers: how many are right, how sure it was
-    (0.84, 0.97)
+    (np.float64(nan), np.float64(nan))
     >>> found.error                                      # expected calibration error
-    0.11
+    0.1500000000000008
 
 Everything here takes probabilities and what is right, and knows nothing of networks. Two networks that are right equally
 often can differ here: one that says 99 % to everything cannot be used to decide which answers a person should look at.

@@ -1,8 +1,7 @@
 """Which cut: the cheapest that cannot be told from the best.
 
-    >>> choice = choose(accuracies, costs, parts, chance=0.2)         # (cut, fold) balanced accuracies
-    >>> choice.recommended, choice.tied
-    (4, (3, 4, 5, 6))
+    choice = choose(accuracies, costs, parts, chance=0.2)         # (cut, fold) balanced accuracies
+    choice.recommended, choice.tied
 
 Accuracies of neighbouring cuts differ by less than they would between two samples of the same data, and a table that
 names the largest names noise. So cuts are compared with the best on the same samples: one whose difference is within one

@@ -1,10 +1,9 @@
 """Networks side by side on the same samples: which is better, by how much, how sure one can be, and at what cost.
 
-    >>> found = dc.compare([net, student], "flowers/val")               # a folder for each class
-    >>> found.sentence
-    'student has 93.0% of 100 samples right (86.3% to 96.6%); it is better than EfficientNetLite0.'
-    >>> found.pairs, found.rates, found.to_dataframe()
-    >>> found.before_and_after("block9_add")                            # what its channels looked for, and do now
+    found = dc.compare([net, student], "flowers/val")               # a folder for each class
+    found.sentence
+    found.pairs, found.rates, found.to_dataframe()
+    found.before_and_after("block9_add")                            # what its channels looked for, and do now
 
 Every network reads the samples at its own size and is asked about all of them; the classes are matched by name. Two
 accuracies of one set of samples are compared *paired*: the samples that only one of the two has right decide.

@@ -105,6 +105,26 @@ class CutReport(Result):
         What to know about these data, in sentences.
     scan_s
         Seconds of the one pass over the data.
+
+    Examples
+    --------
+    >>> report = dc.cut_points(net, "textures/train", layers=["block2_add", "block4_add"], latency=False, progress=False)
+    >>> report.network, report.classes, report.counts, report.folds, report.repeats, report.skipped
+    ('EfficientNetLite0', ('brick', 'grass', 'gravel'), (12, 12, 12), 5, 4, ())
+    >>> report.recommended in report.tied, report.best in report.tied, round(report.chance, 2)
+    (True, True, 0.33)
+    >>> [cut.layer for cut in report.cuts], report.choice.recommended in (0, 1), report.scan_s > 0, len(report.notes)
+    (['block2_add', 'block4_add'], True, True, 1)
+    >>> report.sentence[:28]
+    'Cut EfficientNetLite0 at blo'
+    >>> report.to_dataframe().columns.to_list()
+    ['layer', 'accuracy', 'standard_error', 'below_best', 'tied', 'recommended', 'knn', 'h_alpha', 'log_me',
+     'channels', 'dead', 'idle', 'effective_rank', 'shape', 'sees_px', 'parameters', 'multiply_adds',
+     'peak_bytes', 'latency_s']
+    >>> report.plot()
+    <Figure size ... with 1 Axes>
+    >>> report.save("cuts.html")
+    PosixPath('cuts.html')
     """
 
     FRAME_PX: ClassVar[int] = 900

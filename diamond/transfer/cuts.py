@@ -3,7 +3,7 @@
     >>> [layer.name for layer in cut_layers(net)][:3]
     ['stem_relu', 'block0_project_bn', 'block2_add']
     >>> cut_costs(net, cut_layers(net))["block9_add"]
-    CutCost(parameters=610_000, multiply_adds=2.9e8, peak_bytes=9_633_792)
+    CutCost(parameters=543776, multiply_adds=210472640.0, peak_bytes=9633792)
 
 A network is cut at a layer by keeping the layer with all that it is computed from; it need not be the only way through
 the network (a NASNet, whose cells read the last two, has no such place between stem and head).

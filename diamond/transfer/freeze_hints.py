@@ -1,9 +1,8 @@
 """What to leave frozen: how much each block of a network wants to change.
 
-    >>> hints = dc.freeze_hints(student, "flowers/train")          # after its head was trained
-    >>> hints.wanting
-    ('block9_add', 'block7_add')
-    >>> dc.train(student, "flowers/train", epochs=0, unfreeze=hints.wanting, fine_epochs=5)
+    hints = dc.freeze_hints(student, "flowers/train")          # after its head was trained
+    hints.wanting
+    dc.train(student, "flowers/train", epochs=0, unfreeze=hints.wanting, fine_epochs=5)
 
 One pass backward: a block whose gradient is large beside its weights would gain from learning, one whose gradient is small
 may stay as it is. It is a hint: it looks one step ahead.
@@ -20,13 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.figure import Figure
 
 from diamond.show.result import Result
 from diamond.transfer.blocks import HEAD, Block, blocks
 from diamond.transfer.feed import dataset, hold
 from diamond.transfer.train import samples_for
 from modelzoo import Network
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,5 +1,8 @@
 """A head that begins as the probe it was chosen by.
 
+    >>> from diamond.transfer.feed import hold
+    >>> from diamond.transfer.samples import read_samples
+    >>> held = hold(student, read_samples("textures/train"))
     >>> start_head(student, held)                  # its head was linear and had not learned
     True
 

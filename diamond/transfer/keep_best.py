@@ -1,9 +1,8 @@
 """What a training keeps: the story of its epochs, and the best one's weights, through interruptions.
 
-    >>> story = Story(folder)                                 # as it was left, or a new one
-    >>> story.epochs, story.finished
-    ([Epoch(phase='head', loss=0.71, ...)], [])
-    >>> model.fit(..., callbacks=[KeepBest(story, model, "head", patience=5)])
+    story = Story(folder)                                 # as it was left, or a new one
+    story.epochs, story.finished
+    model.fit(..., callbacks=[KeepBest(story, model, "head", patience=5)])
 
 Keras' `BackupAndRestore` brings back the weights and the optimiser of the last epoch; its `EarlyStopping` forgets which
 epoch was best, and the best weights with it. Both phases of a training share one story: blocks that learned for nothing

@@ -1,8 +1,9 @@
 """Keep a student, with what was found on the way to it.
 
->>> dc.save(student, "/drive/flowers", reports=[report, training, comparison])
-'/drive/flowers'
->>> student = dc.load("/drive/flowers")
+::
+
+    dc.save(student, "/drive/flowers", reports=[report, training, comparison])
+    student = dc.load("/drive/flowers")
 """
 
 from __future__ import annotations

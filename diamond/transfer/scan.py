@@ -1,10 +1,12 @@
 """One pass over the data, and what every cut makes of it.
 
-    >>> found = scan(net, samples, cut_layers(net))
-    >>> found.features["block9_add"].shape                     # means over places
-    (120, 112)
+    >>> from diamond.transfer.samples import read_samples
+    >>> from diamond.transfer.cuts import cut_layers
+    >>> found = scan(net, read_samples("textures/val"), cut_layers(net)[:2])
+    >>> found.features["stem_relu"].shape                     # means over places
+    (12, 32)
     >>> found.labels.shape, found.skipped
-    ((120,), ())
+    ((12,), ())
 
 Pictures are read once and go through the network once, which gives all cuts together: a scan of twelve cuts takes little
 more than one forward pass. Of each cut only the means over places are kept, in memory, or on disk where they are many.

@@ -1,8 +1,8 @@
 """Layers that two networks share, and how much each channel of them has changed from one to the other.
 
     >>> pairs = shared_layers(net, student)                     # by address, or by name inside a nested model
-    >>> [one.layer for one in changes(net, student, pictures, pairs) if not one.same]
-    ['block9_add', 'block10_add']
+    >>> [one.layer for one in changes(net, student, net.read(["cat.jpg", "coffee.jpg"]), pairs) if not one.same]
+    []
 
 A network that was fine-tuned has the layers of the one it was made from; some were frozen, the others have moved. Frozen
 ones are known by their fingerprints, without a look at the data. Of the others both networks *respond* to the same

@@ -1,9 +1,8 @@
 """Train a student: its head first, then, where one likes, the blocks below it.
 
-    >>> student = dc.attach(net, "block9_add", classes=5, dropout=0.2)
-    >>> training = dc.train(student, "flowers/train", epochs=20, unfreeze=2, folder="/drive/flowers")
-    >>> training.sentence
-    'EfficientNetLite0-block9_add: 23 epochs over 400 samples in 190 s; it keeps the weights of epoch 17: 92.0% of 100 ...'
+    student = dc.attach(net, "block9_add", classes=5, dropout=0.2)
+    training = dc.train(student, "flowers/train", epochs=20, unfreeze=2, folder="/drive/flowers")
+    training.sentence
 
 A plain Keras loop with what is easily forgotten: pictures are preprocessed as the network's card says, classes weigh the
 same however many samples they have, the best epoch's weights are kept, the batch norms of what was kept stay as they are
@@ -11,8 +10,8 @@ when blocks are unfrozen, and a training that was interrupted goes on where it w
 
 There is nothing in it that one could not do oneself::
 
-    >>> student.model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
-    >>> student.model.fit(dataset(student, held, augment=True), steps_per_epoch=13, epochs=20)
+        student.model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+        student.model.fit(dataset(student, held, augment=True), steps_per_epoch=13, epochs=20)
 """
 
 from __future__ import annotations
@@ -134,8 +133,9 @@ def train(
 
     Examples
     --------
-    >>> training = dc.train(student, "flowers/train", validation="flowers/val", epochs=10)
-    >>> training.save("training.html")
+    >>> training = dc.train(student, "textures/train", validation="textures/val", epochs=2, augment=False, progress=False)
+    >>> len(training.epochs), training.classes
+    (3, ('brick', 'grass', 'gravel'))
     """
     if epochs < 0 or (fine_epochs is not None and fine_epochs < 1) or not (epochs or (unfreeze and fine_epochs)):
         raise ValueError(

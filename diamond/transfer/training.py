@@ -66,6 +66,22 @@ class Training(Result):
         Name and reason of each sample that could not be read.
     notes
         What to know, in sentences.
+
+    Examples
+    --------
+    >>> training = dc.train(student, "textures/train", validation="textures/val", epochs=2, augment=False, progress=False)
+    >>> training.network, training.classes, training.samples, training.validated, training.skipped
+    ('student', ('brick', 'grass', 'gravel'), 36, 12, ())
+    >>> len(training.epochs), training.best <= 2, training.first, training.unfrozen, training.seconds > 0, training.notes
+    (3, True, 0, (), True, ('Only 12 samples to judge by: the best epoch is a matter of chance, too.',))
+    >>> training.sentence[:45]
+    'student: 2 epochs over 36 samples in 46 s; it'
+    >>> training.to_dataframe().columns.to_list()
+    ['epoch', 'phase', 'loss', 'accuracy', 'validation_loss', 'validation_accuracy', 'rate', 'seconds', 'kept']
+    >>> training.plot()
+    <Figure size ... with 2 Axes>
+    >>> training.save("training.html")
+    PosixPath('training.html')
     """
 
     FRAME_PX: ClassVar[int] = 640

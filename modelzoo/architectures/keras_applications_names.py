@@ -1,8 +1,8 @@
 """TF-slim's checkpoints, and PyTorch's state dicts, of the networks that ``keras.applications`` has.
 
-    >>> arrays = from_tf_checkpoint(read_tf_checkpoint(Path("vgg_16.ckpt")), application="VGG16")
-    >>> arrays["block1_conv1/kernel"].shape
-    (3, 3, 3, 64)
+    arrays = from_tf_checkpoint(read_tf_checkpoint(Path("vgg_16.ckpt")), application="VGG16")
+    arrays["block1_conv1/kernel"].shape
+    # (3, 3, 3, 64)
 
 Google published these networks twice: as TF-slim's checkpoints, and from those or from training of their own as Keras'
 files. Layers match one to one, names do not. What differs besides names is put right here or refused:

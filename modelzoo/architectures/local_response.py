@@ -2,7 +2,9 @@
 
 ::
 
-    >>> LocalResponseNormalization(depth_radius=2, alpha=1e-4 / 5, beta=0.75, name="norm1")(x)
+    >>> layer = LocalResponseNormalization(depth_radius=2, alpha=1e-4 / 5, beta=0.75, name="norm1")
+    >>> layer(np.ones((1, 4, 4, 8), np.float32)).shape.as_list()
+    [1, 4, 4, 8]
 
 The networks of 2012 to 2014 have it where later ones have batch normalisation, Keras has no layer for it, and its three
 customary descriptions give three results for the same numbers. In TensorFlow's words, which are those of this layer::

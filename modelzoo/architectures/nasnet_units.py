@@ -2,9 +2,9 @@
 
 A *unit* is a layer with weights under its three names::
 
-    >>> unit = Unit("cell_0/prev_bn", "cell_0.conv_prev_1x1.bn", "cell_0_prev_bn", "normalisation")
-    >>> from_slim_units(arrays, [unit])["cell_0_prev_bn/gamma"]
-    >>> from_torch_units(tensors, [unit])["cell_0_prev_bn/gamma"]
+        unit = Unit("cell_0/prev_bn", "cell_0.conv_prev_1x1.bn", "cell_0_prev_bn", "normalisation")
+        from_slim_units(arrays, [unit])["cell_0_prev_bn/gamma"]
+        from_torch_units(tensors, [unit])["cell_0_prev_bn/gamma"]
 
 NASNet-A and PNASNet-5 were published by the same people and carried to PyTorch by the same hands, so an architecture
 only lists its units; how a variable of a unit of each kind is called, and how its array is turned, is said here once.

@@ -1,6 +1,6 @@
 """PNASNet-5: one cell, found by a progressive search, repeated from the stem to the classifier.
 
-    >>> model = build(filters=54, cells=9, stem=32)      # the mobile network; 216, 12 and 96 are the large one
+    >>> model = build(input_shape=(224, 224, 3), filters=54, cells=9, stem=32)   # large: 216, 12, 96
     >>> model.get_layer("cell_stem_0_concat").output.shape, model.get_layer("cell_8_concat").output.shape
     ((None, 56, 56, 65), (None, 7, 7, 1080))
 

@@ -2,13 +2,13 @@
 
 A block is written down as data, a tuple of branches, each a tuple of steps::
 
-    >>> BLOCK = (
-    ...     (Convolution("Conv2d_0a_1x1", 64),),
-    ...     (Pool("AvgPool_0a_3x3"), Convolution("Conv2d_0b_1x1", 32)),
-    ... )
-    >>> x = mixed(x, "Mixed_3b", BLOCK)             # 64 + 32 channels, the layer "Mixed_3b"
-    >>> [layer for _, layer in block_scopes("Mixed_3b", BLOCK)]
-    ['Mixed_3b_Branch_0_Conv2d_0a_1x1', 'Mixed_3b_Branch_1_Conv2d_0b_1x1']
+        BLOCK = (
+            (Convolution("Conv2d_0a_1x1", 64),),
+            (Pool("AvgPool_0a_3x3"), Convolution("Conv2d_0b_1x1", 32)),
+        )
+        x = mixed(x, "Mixed_3b", BLOCK)             # 64 + 32 channels, the layer "Mixed_3b"
+        [layer for _, layer in block_scopes("Mixed_3b", BLOCK)]
+        # ['Mixed_3b_Branch_0_Conv2d_0a_1x1', 'Mixed_3b_Branch_1_Conv2d_0b_1x1']
 
 From one table follow the network, the names in TF-slim's checkpoints and those in files of other makers; written three
 times they would drift apart. Two conventions hold:

@@ -1,8 +1,8 @@
 """VGG's weights as PyTorch and Flax name them.
 
-    >>> arrays = from_torch(read_torch_state(Path("vgg16-397923af.pth")), application="VGG16")
-    >>> arrays["block1_conv1/kernel"].shape
-    (3, 3, 3, 64)
+    arrays = from_torch(read_torch_state(Path("vgg16-397923af.pth")), application="VGG16")
+    arrays["block1_conv1/kernel"].shape
+    # (3, 3, 3, 64)
 
 Two trainings of VGG are about. The authors' own takes BGR minus the mean, as Keras' VGG does. torchvision's takes RGB,
 ``(x - mean) / std``; its layers are the same, so its first convolution is *folded*: divided by 255 std and turned to BGR,

@@ -2,8 +2,8 @@
 
 ::
 
-    >>> frontend = read_model_card("Yamnet256_esc10").input.audio
-    >>> patches = read_patches(["dog.ogg", "rain.ogg"], frontend)
+    >>> frontend = ear.input.audio
+    >>> patches = read_patches(["song.wav", "song.wav"], frontend)
     >>> patches.values.shape, patches.owner
     ((6, 64, 96, 1), array([0, 0, 0, 1, 1, 1]))
 

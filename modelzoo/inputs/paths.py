@@ -2,7 +2,9 @@
 
 ::
 
-    >>> existing_file("photos/cat.jgp", error=PictureError, remedy="pass one of its files", expected="a path")
+    >>> existing_file("photos/cat.jgp", error=ValueError, remedy="pass one of its files", expected="a path")
+    Traceback (most recent call last):
+        ...
     FileNotFoundError: no file photos/cat.jgp; did you mean 'cat.jpg'?
 
 Whoever mistypes a name wants to see the right one, and whoever passes a folder wants to be told so: the operating

@@ -81,6 +81,19 @@ def image(source: Any, size: Size | None = None, *, crop: float = 1.0, timeout_s
     PictureError
         Where the source is no picture, is truncated, empty or too large, has another shape, values that are not finite
         or out of range, or an address does not answer with a picture.
+
+    Examples
+    --------
+    >>> dc.image("cat.jpg").shape
+    (300, 451, 3)
+    >>> dc.image("cat.jpg", size=224).shape, dc.image("cat.jpg", size=(100, 300), crop=0.875).shape
+    ((224, 224, 3), (100, 300, 3))
+    >>> dc.image(np.full((40, 60), 51, np.uint8))[0, 0]
+    array([0.2, 0.2, 0.2], dtype=float32)
+    >>> dc.image("photos/cta.jpg")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: no file photos/cta.jpg; did you mean 'cat.jpg'?
     """
     height_width = None if size is None else _checked_size(size)
     if not 0 < crop <= 1:

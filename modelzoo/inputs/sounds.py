@@ -2,11 +2,11 @@
 
 ::
 
-    >>> sound = load_sound("dog.ogg")
+    >>> sound = load_sound("song.wav")
     >>> sound.sr, sound.duration_s
-    (44100, 5.0)
-    >>> load_sound("dog.ogg", sr=16000).samples.shape
-    (80000,)
+    (16000, 3.0)
+    >>> load_sound("song.wav", sr=8000).samples.shape
+    (24000,)
 
 A sound without its rate is no sound: samples taken at 44,100 a second and read at 16,000 are a slow, low growl, and no
 network complains. So a sound here is always samples *and* rate. Like a picture, a source is first *opened* (path,
@@ -50,6 +50,12 @@ class Sound:
         float32 ``(sample,)``, full scale at -1 and 1.
     sr
         Samples a second.
+
+    Examples
+    --------
+    >>> sound = dc.load_sound("song.wav")
+    >>> sound.samples.shape, sound.samples.dtype, sound.sr, sound.duration_s
+    ((48000,), dtype('float32'), 16000, 3.0)
     """
 
     samples: npt.NDArray[np.float32]
@@ -88,6 +94,16 @@ def load_sound(path_or_array: Any, sr: int | None = None) -> Sound:
     SoundError
         Where the source is no sound, is empty, has no rate or another shape, or holds values that are not finite or
         far beyond full scale.
+
+    Examples
+    --------
+    >>> sound = dc.load_sound("song.wav")
+    >>> sound
+    Sound of 3 s: 48,000 samples at 16000 Hz
+    >>> dc.load_sound("song.wav", sr=8000).samples.shape
+    (24000,)
+    >>> dc.load_sound((np.zeros(22050, np.float32), 22050)).duration_s
+    1.0
     """
     wanted = None if sr is None else _checked_rate(sr)
     sound = _opened(path_or_array, wanted)

@@ -2,9 +2,9 @@ r"""The bytes behind a web address, or the reason why there are none.
 
 ::
 
-    >>> answer = read_url("https://example.org/cat.jpg")
-    >>> answer.content_type, answer.content[:2]
-    ('image/jpeg', b'\xff\xd8')
+        answer = read_url("https://example.org/cat.jpg")
+        answer.content_type, answer.content[:2]
+        # ('image/jpeg', b'\xff\xd8')
 
 Read by hand, a page that says "sign in first" arrives as a picture that cannot be opened, a server that never answers
 stops a notebook for good, a download that broke off looks like a whole one, and an address such as ``file:///etc/passwd``

@@ -2,9 +2,9 @@
 
 ::
 
-    >>> arrays = read_caffemodel("bvlc_googlenet.caffemodel")
-    >>> arrays["conv1/7x7_s2.weight"].shape, arrays["conv1/7x7_s2.bias"].shape
-    ((64, 3, 7, 7), (64,))
+        arrays = read_caffemodel("bvlc_googlenet.caffemodel")
+        arrays["conv1/7x7_s2.weight"].shape, arrays["conv1/7x7_s2.bias"].shape
+        # ((64, 3, 7, 7), (64,))
 
 A ``.caffemodel`` is one protobuf message, ``NetParameter``, with a message for each layer and in it one for each *blob*,
 which is Caffe's word for an array. Only their numbers are wanted here, so the wire format is walked directly: a field is

@@ -4,8 +4,8 @@ Some files hold a network up to its last features and no further: Keras calls th
 everything before the classifier, whose weights stay random, and must say so. For that one has to tell a file that lacks
 the classifier from one that lacks something else::
 
-    >>> classifier_variables(graph, model, card.landmarks)
-    ('fc1/kernel', 'fc1/bias', 'fc2/kernel', 'fc2/bias', 'predictions/kernel', 'predictions/bias')
+    >>> classifier_variables(net.graph, net.model, net.landmarks)
+    ('logits/kernel', 'logits/bias')
 
 The classifier is what no landmark with height and width depends on.
 """

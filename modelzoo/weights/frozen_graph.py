@@ -2,9 +2,9 @@
 
 ::
 
-    >>> arrays = read_constants("tensorflow_inception_graph.pb")
-    >>> arrays["mixed3a_3x3_bottleneck_w"].shape
-    (1, 1, 192, 96)
+        arrays = read_constants("tensorflow_inception_graph.pb")
+        arrays["mixed3a_3x3_bottleneck_w"].shape
+        # (1, 1, 192, 96)
 
 Before there were checkpoints to exchange, a network was published as its graph with the weights frozen into it as
 ``Const`` nodes: one ``.pb`` file, a ``GraphDef``. Where the network itself is built here, only those constants are

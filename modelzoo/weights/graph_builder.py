@@ -2,9 +2,9 @@
 
 ::
 
-    >>> model, names = build_from_frozen_graph("mobilenet_v1_1.0_224_frozen.pb", input_size=224)
-    >>> names["MobilenetV1/MobilenetV1/Conv2d_0/Relu6"]
-    'MobilenetV1.MobilenetV1.Conv2d_0.Relu6'
+        model, names = build_from_frozen_graph("mobilenet_v1_1.0_224_frozen.pb", input_size=224)
+        names["MobilenetV1/MobilenetV1/Conv2d_0/Relu6"]
+        # 'MobilenetV1.MobilenetV1.Conv2d_0.Relu6'
 
 TensorFlow would import the graph and hand back a function: no layers, no weights, nothing to cut. So each node is *built*
 as the Keras layer that computes the same (see `modelzoo.weights.graph_layers` for which), and its constants become the

@@ -4,7 +4,7 @@ A frozen graph computes much from its constants alone: unfused batch normalisati
 ``gamma * rsqrt(variance + epsilon)``, a flattening takes the batch's size from the shape it flattens. Here such a node is
 *folded* into an array, one node at a time, from the arrays it reads::
 
-    >>> fold(node, [variance, epsilon], where="graph.pb")
+        fold(node, [variance, epsilon], where="graph.pb")
 
 The size of a batch is not known before there is one: in a folded shape it is the number `BATCH`, which may be moved
 about and compared but not computed with.

@@ -2,7 +2,7 @@
 
 ::
 
-    >>> tensor = work.call(keras.layers.ReLU(name=work.named("conv1/Relu")), work.tensors["conv1/BiasAdd"])
+        tensor = work.call(keras.layers.ReLU(name=work.named("conv1/Relu")), work.tensors["conv1/BiasAdd"])
 
 Building one node needs to know more than the node: what was built before, which of its inputs are constants, who else
 reads it, which names are taken. All of that stands here, and what the network will need once it is whole: the arrays of

@@ -2,7 +2,7 @@
 
 ::
 
-    >>> tensor = LAYERS["Conv2D"](work, node)
+        tensor = LAYERS["Conv2D"](work, node)
 
 Each function here takes the *construction* under way and one node, calls a Keras layer on what the node reads, and puts
 the node's constants among the construction's arrays under ``layer/variable``. Convolutions and products wait for the bias

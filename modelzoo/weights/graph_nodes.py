@@ -2,11 +2,11 @@
 
 ::
 
-    >>> nodes = read_nodes("mobilenet_v1_frozen.pb")
-    >>> nodes["MobilenetV1/Logits/SpatialSqueeze"].inputs
-    ('MobilenetV1/Logits/Conv2d_1c_1x1/BiasAdd',)
-    >>> find_output(nodes, known=LAYERS)
-    'MobilenetV1/Logits/SpatialSqueeze'
+        nodes = read_nodes("mobilenet_v1_frozen.pb")
+        nodes["MobilenetV1/Logits/SpatialSqueeze"].inputs
+        # ('MobilenetV1/Logits/Conv2d_1c_1x1/BiasAdd',)
+        find_output(nodes, known=LAYERS)
+        # 'MobilenetV1/Logits/SpatialSqueeze'
 
 A published graph says neither where pictures go in nor where the answer comes out, and holds what training left behind:
 control inputs, dropout, auxiliary heads, metrics. Here it is only read, as a table of nodes; nothing of it runs. The two

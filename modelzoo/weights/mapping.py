@@ -2,7 +2,11 @@
 
 ::
 
-    >>> assign_weights(model, {"conv1/kernel": kernel, "conv1/bias": bias}, origin="bvlc_googlenet.safetensors")
+    >>> kernel = np.zeros((3, 3, 3, 4), np.float32)
+    >>> assign_weights(small.model, {"edges/kernel": kernel}, origin="nowhere.npy")
+    Traceback (most recent call last):
+        ...
+    modelzoo.weights.errors.WeightsError: nowhere.npy: does not fit the model 'small' (1 of 6 variables found; ...
 
 Keras' own reading by name skips what does not match without a word; the network then answers, and answers nonsense.
 Here every variable must get exactly one array of its own shape and every array must have its variable, before the first

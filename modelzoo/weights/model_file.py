@@ -2,7 +2,9 @@
 
 ::
 
-    >>> model = read_model(Path("mobilenet_v1_0.25_224.h5"))
+    >>> small.model.save("small.keras")
+    >>> read_model(Path("small.keras")).get_layer("parts").output.shape
+    (None, 13, 13, 6)
 
 ``.keras`` and ``.h5`` files and layers models of TensorFlow.js hold a model with its weights. Keras' safe mode stays on: a
 file that brings code along is refused. The layers of our own that a file may name are known by the time it is read.

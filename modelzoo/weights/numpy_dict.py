@@ -2,7 +2,8 @@
 
 ::
 
-    >>> arrays = read_numpy_dict("bvlc_alexnet.npy")
+    >>> np.save("two.npy", {"conv1": [np.zeros((11, 11, 3, 96)), np.zeros(96)]})
+    >>> arrays = read_numpy_dict("two.npy")
     >>> arrays["conv1.0"].shape, arrays["conv1.1"].shape
     ((11, 11, 3, 96), (96,))
 

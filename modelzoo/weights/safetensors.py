@@ -2,9 +2,9 @@
 
 ::
 
-    >>> arrays = read_safetensors(Path("bvlc_googlenet.safetensors"))
-    >>> arrays["conv1/7x7_s2.weight"].shape
-    (64, 3, 7, 7)
+        arrays = read_safetensors(Path("bvlc_googlenet.safetensors"))
+        arrays["conv1/7x7_s2.weight"].shape
+        # (64, 3, 7, 7)
 
 The format is a length (8 bytes, little-endian), a JSON header of that length, and the numbers. It cannot carry code,
 but a header can lie: about its own length, about where an array ends, about two arrays in one place. So every claim is

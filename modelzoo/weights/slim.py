@@ -2,11 +2,11 @@
 
 ::
 
-    >>> arrays = read_tf_checkpoint(Path("inception_v2.ckpt"))
-    >>> sorted(n for n in arrays if n.startswith("InceptionV2/Conv2d_2b_1x1"))[-1]
-    'InceptionV2/Conv2d_2b_1x1/weights'
-    >>> from_slim(arrays, {"InceptionV2/Conv2d_2b_1x1": "Conv2d_2b_1x1"})["Conv2d_2b_1x1/kernel"].shape
-    (1, 1, 64, 64)
+        arrays = read_tf_checkpoint(Path("inception_v2.ckpt"))
+        sorted(n for n in arrays if n.startswith("InceptionV2/Conv2d_2b_1x1"))[-1]
+        # 'InceptionV2/Conv2d_2b_1x1/weights'
+        from_slim(arrays, {"InceptionV2/Conv2d_2b_1x1": "Conv2d_2b_1x1"})["Conv2d_2b_1x1/kernel"].shape
+        # (1, 1, 64, 64)
 
 TF-slim names a variable by the scope of its layer and one of eight fields, and all its networks share them. So an
 architecture only says which *scope* is which of its layers; the fields and layouts are turned here:

@@ -2,8 +2,8 @@
 
 ::
 
-    >>> with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
-    ...     value, storages = read_pickle(stream, origin="model.pth")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+            value, storages = read_pickle(stream, origin="model.pth")
 
 A pickle is a program: Python's own reader calls whatever function the file names. Restricting the names is not enough
 for a file from a stranger, for the reader still builds what the file describes: a memo index of four billion allocates

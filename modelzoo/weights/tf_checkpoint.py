@@ -2,9 +2,9 @@
 
 ::
 
-    >>> arrays = read_tf_checkpoint(Path("inception_v2.ckpt"))
-    >>> arrays["InceptionV2/Conv2d_2b_1x1/weights"].shape
-    (1, 1, 64, 64)
+        arrays = read_tf_checkpoint(Path("inception_v2.ckpt"))
+        arrays["InceptionV2/Conv2d_2b_1x1/weights"].shape
+        # (1, 1, 64, 64)
 
 A checkpoint goes by the name given when it was saved, its *prefix*, which may not be the name of any file. Older ones
 (V1) are one file of that name; later ones (V2) are ``<prefix>.index`` with the names and shapes and

