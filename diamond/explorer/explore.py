@@ -1,7 +1,9 @@
 """Explore a network in a notebook.
 
->>> dc.explore(net)
->>> dc.explore(net, "cat.jpg", layer="block9_add", positive="tabby")
+::
+
+    dc.explore(net)
+    dc.explore(net, "cat.jpg", layer="block9_add", positive="tabby")
 """
 
 from __future__ import annotations
