@@ -24,6 +24,7 @@ PAGES = (
     "occlusion",
     "inspection",
     "transfer",
+    "explorer",
     "results",
     "modelzoo",
     "spritemaps",

@@ -116,8 +116,8 @@ class Objective:
     >>> asked = dc.channel("block9_add", 71) + 0.5 * dc.channel("block9_add", 25) - 2 * dc.total_variation()
     >>> print(asked)
     block9_add:71 + 0.5 block9_add:25 + -2 total variation
-    >>> len(asked.terms), asked.shape == asked.shape
-    (3, True)
+    >>> len(asked.terms), len(asked.shape), asked.shape == (2 * asked).shape
+    (3, 3, True)
     """
 
     terms: tuple[Term, ...]
@@ -346,7 +346,7 @@ def group(layer: str | Layer, factor: Sequence[float] | np.ndarray) -> Objective
     --------
     >>> found = dc.groups(net, ["cat.jpg", "coffee.jpg"], "block9_add", k=3, progress=False)
     >>> print(dc.group("block9_add", found.factors[0]))
-    block9_add:direction e8d5f6a3
+    block9_add:direction ...
     """
     if np.min(factor, initial=0.0) < 0:
         raise ValueError("a group's factor has negative numbers; a direction may have them: dc.direction")
@@ -430,10 +430,10 @@ def align(layer: str | Layer, family: int = 0) -> Objective:
     --------
     >>> first, last = dc.channel("block9_add", 71), dc.channel("block9_add", 25)
     >>> for step in dc.interpolate(first, last, 3):
-    ...     print(step - dc.align("block9_add"))
-    block9_add:71 + 0 block9_add:25 + -1 block9_add:align
-    0.5 block9_add:71 + 0.5 block9_add:25 + -1 block9_add:align
-    0 block9_add:71 + block9_add:25 + -1 block9_add:align
+    ...     print(step + dc.align("block9_add"))
+    block9_add:71 + 0 block9_add:25 + block9_add:align
+    0.5 block9_add:71 + 0.5 block9_add:25 + block9_add:align
+    0 block9_add:71 + block9_add:25 + block9_add:align
     """
     name = _address(layer)
     return _one("align", name, {"family": np.asarray(family, np.int32)}, f"{name}:align")
@@ -454,7 +454,7 @@ def invert_towards(layer: str | Layer, activations: np.ndarray) -> Objective:
     --------
     >>> code = net.activations("cat.jpg", "block9_add")[0]
     >>> print(dc.invert_towards("block9_add", code))
-    block9_add:inversion 8a56124a
+    block9_add:inversion ...
     """
     name, target = _address(layer), np.asarray(activations, np.float32)
     if not np.isfinite(target).all() or not target.any():
