@@ -4,6 +4,7 @@
 # make test-all  what takes longer
 # make test-colab  the tests of `make test` with the versions that Google Colab has
 # make docs      the documentation, into site/
+# make notebooks  the notebooks as pages with what they show, into docs/notebooks (before `make docs`; 20 minutes)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ BIN = $(VENV)/bin
 # Most tests need one core. Those of one file stay together: they share what is costly to make.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo packages test test-all test-colab docs lint format clean
+.PHONY: demo packages test test-all test-colab docs notebooks lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/diamond demo
@@ -39,6 +40,9 @@ $(COLAB_VENV)/.installed: pyproject.toml tests/colab.txt
 	$(COLAB_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c tests/colab.txt ipywidgets -e ".[dev]"
 	$(COLAB_VENV)/bin/python -m pip check
 	touch $@
+
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python docs/notebooks.py
 
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -35,6 +35,7 @@ QUICK = {
     "later_layer": '"block4_add"',
     "channels": [3, 5],
     "weights": "None",
+    "budget_s": 1,
 }
 # What takes minutes even so.
 SLOW = ("gallery", "health")
@@ -86,6 +87,14 @@ def test_there_is_a_notebook_for_every_journey_and_a_gallery():
     assert {path.stem for path in NOTEBOOKS} == named
     in_order = [name for names in JOURNEYS.values() for name in names]
     assert list(program("notebooks").ORDER) == [*in_order, "gallery"]
+
+
+def test_every_function_is_shown_in_a_notebook():
+    stub = ast.parse((ROOT / "diamond" / "__init__.pyi").read_text(encoding="utf-8"))
+    modules = [node for node in stub.body if isinstance(node, ast.ImportFrom) and node.module is not None]
+    public = [alias.name for node in modules if "objectives" not in node.module for alias in node.names]
+    sources = "\n".join(source for path in NOTEBOOKS for source in code_of(read(path)))
+    assert [name for name in public if name[0].islower() and not re.search(rf"\bdc\.{name}\b", sources)] == []
 
 
 @every_notebook
