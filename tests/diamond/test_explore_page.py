@@ -215,6 +215,7 @@ def test_a_session_that_has_ended_is_told(browser, served):
     session.close()
     server.stop()
     shown.locator("[data-status]", has_text="connection is gone").wait_for(timeout=15_000)
+    assert shown.locator("[data-network]").inner_text().startswith("colours")
 
 
 @pytest.fixture
@@ -299,7 +300,7 @@ def test_from_start_to_the_map_of_ones_own_photo_in_30_s_and_5_clicks(browser, s
     ("arguments", "words"),
     [
         (("VGGish",), "VGGish takes sounds, and the explorer shows pictures"),
-        (("EfficientNetLite9",), "did you mean EfficientNetLite0"),
+        (("EfficientNetLite9",), "EfficientNetLite0?"),
         (("missing.keras",), "no file missing.keras"),
         (("EfficientNetLite0", "--image", "missing.jpg"), "no picture missing.jpg"),
         (("EfficientNetLite0", "--layer", "block9_ad"), "block9_add"),
