@@ -54,6 +54,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 LINK = re.compile(r'href="(\w+)\.ipynb"')
 BADGE = re.compile(r"<img[^>]*colab-badge[^>]*>")
 FRAME = re.compile(r'(<iframe[^>]*?sandbox=")')
+KERAS_BAR = re.compile("[\\b\u2501]|^Epoch [0-9]+/[0-9]+$", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -94,15 +95,22 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
                 output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": said or "a figure"}
+        title = cell.source.split("\n")[0].removeprefix("#@title ")
+        cell.source = without_form(cell.source)
         if cell.metadata.get("cellView") == "form":
-            title = cell.source.split("\n")[0].removeprefix("#@title ")
             folded = f"<details><summary>{html.escape(title)}</summary>\n\n```python\n{cell.source}\n```\n\n</details>"
             notebook.cells[i] = nbformat.v4.new_markdown_cell(folded, id=cell.id)
 
 
+def without_form(source: str) -> str:
+    """Give a cell's code with what a form says as plain comments, and without the lists to choose from."""
+    return re.sub(r"(?m)^#@(title|markdown) ", "# ", re.sub(r"(?m)  #@param.*$", "", source))
+
+
 def is_passing(output: nbformat.NotebookNode) -> bool:
     """Whether an output says nothing once the cell is done: a progress bar, what a library warns of."""
-    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
+    is_bar = output.get("name") == "stdout" and KERAS_BAR.search(output.text) is not None
+    return output.get("name") == "stderr" or is_bar or WIDGET in output.get("data", {})
 
 
 def page(notebook: nbformat.NotebookNode, *, title: str, digest: str, seconds: float) -> str:
@@ -276,7 +284,7 @@ p code, li code, td code { background: var(--code); padding: .1em .3em; border-r
 .code_cell { margin: .8rem 0 1.4rem; } .output_area { margin: .6rem 0; overflow-x: auto; }
 .output_png img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 iframe { width: 100%; border: 0; }
-details > summary { cursor: pointer; color: var(--soft); }
+details { margin: .5rem 0; } details > summary { cursor: pointer; color: var(--soft); }
 table { border: 0; border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
 th, td { border: 0; padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 1.2rem; }
@@ -291,10 +299,13 @@ footer { margin-top: 3rem; color: var(--soft); font-size: 14px; }
 <main>{{ body }}</main>
 <footer>Diamond Cutter {{ version }}{% if digest %}; <a href="index.html">all notebooks</a>{% endif %}</footer>
 <script>
-// A frame is as high as what is in it, so that nothing scrolls inside the page.
+// A frame is as high as what is in it, up to a limit, so that little scrolls inside the page.
+const most = 1600;
 const fit = frame => {
   const inside = frame.contentDocument && frame.contentDocument.body;
-  if (inside) frame.style.height = Math.ceil(inside.getBoundingClientRect().bottom + 16) + "px";
+  if (!inside) return;
+  const high = inside.getBoundingClientRect().bottom + frame.contentWindow.scrollY + 16;
+  frame.style.height = Math.min(most, Math.ceil(high)) + "px";
 };
 const follow = frame => {
   fit(frame);
