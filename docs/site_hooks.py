@@ -1,6 +1,6 @@
 """What the site is made of beside Markdown: the table of licences, and links to notebooks.
 
-MkDocs calls `on_page_markdown` with every page. A page asks for what is made here by a comment of its own line:
+MkDocs calls these with every page. A page asks for what is made here by a comment of its own line:
 
     <!-- licences -->             every network, where its weights come from, their licence; read from the cards
     <!-- notebook: gallery -->    the rendered notebook where there is one, the notebook itself, and Colab
@@ -30,6 +30,14 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         lambda found: notebook(found[1], "../" * depth, repository),
         markdown,
     )
+
+
+def on_page_content(html: str, *, page: Any, **_: Any) -> str:
+    """Leave only the first headings in a page's list of contents where the page says ``contents: short``."""
+    if page.meta.get("contents") == "short":
+        for heading in (below for title in page.toc for below in title.children):
+            heading.children = []
+    return html
 
 
 def notebook(name: str, up: str, repository: str) -> str:
@@ -65,4 +73,5 @@ def whence(source: WeightSource) -> str:
     if source.url is None:
         return f"a file, `{source.path}`"
     file = source.member or source.path or source.url.rsplit("/", 1)[-1]
-    return f"[{urlsplit(source.url).netloc}]({source.url}), `{Path(file).name}`"
+    name = "/".join(Path(file).parts[-2:]) if Path(file).name.startswith(".") else Path(file).name
+    return f"[{urlsplit(source.url).netloc}]({source.url}), `{name}`"
