@@ -95,11 +95,11 @@ class RecipeSearch:
 
     Examples
     --------
-    >>> found = dc.find_recipe(net, "block9_add", budget_s=20, channels=2)
+    >>> found = dc.find_recipe(small, "parts", budget_s=10, channels=2)
     >>> found.network, found.layer, len(found.channels), len(found.held_out)
-    ('EfficientNetLite0', 'block9_add', 2, 2)
-    >>> found.recipe.name, found.gain >= 1, found.tried[0].words
-    ('sprite', True, 'as it is')
+    ('small', 'parts', 2, 2)
+    >>> found.recipe.size, found.gain >= 1, found.tried[0].words
+    ((128, 128), True, 'as it is')
     >>> found.to_dataframe().columns.to_list()
     ['change', 'gain', 'detail', 'natural', 'seconds']
     >>> found.plot()
@@ -178,9 +178,9 @@ def find_recipe(
 
     Examples
     --------
-    >>> found = dc.find_recipe(net, "block9_add", budget_s=20, channels=2)
-    >>> found.recipe.name, found.gain >= 1
-    ('sprite', True)
+    >>> found = dc.find_recipe(small, "parts", budget_s=10, channels=2)
+    >>> found.recipe.name in ("auto", "texture"), found.gain >= 1
+    (True, True)
     """
     if budget_s <= 0 or channels < 1:
         raise ValueError(f"a search needs a budget and channels; found {budget_s} s and {channels}")

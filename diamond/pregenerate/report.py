@@ -88,8 +88,7 @@ class PregenerationReport:
     >>> print(report.summary)
     6 of 6 channels in 1 layers, 3 dead, 4 retried
     >>> report.to_dataframe().columns.to_list()
-    ['layer', 'recipe', 'tile_px', 'channels', 'state', 'done', 'dead', 'retried', 'quality', 'image_steps',
-     'forecast_s', 'forecast_bytes', 'took_s']
+    ['layer', 'recipe', 'tile_px', 'channels', 'state', 'done', 'dead', 'retried', 'quality', 'image_steps', 'forecast_s', 'forecast_bytes', 'took_s']
     >>> report.plot()
     <Figure size ... with 1 Axes>
     >>> report.save("report.html")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from diamond.show.heat import visible
 from diamond.show.map_tiles import coloured, over_photo_tiles, plain_tiles
 from diamond.show.packing import gather
 from diamond.show.pages import page, picture_uri
 from diamond.show.semantic import sheet_of
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.mapped import ActivationMaps, LayerMaps

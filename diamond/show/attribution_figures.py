@@ -6,11 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import AGAINST, FOR, visible
 from diamond.show.layouts import scatter
 from diamond.show.tints import colour_of, tint
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.attribution.ablated import Ablation

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from diamond.show.pages import page
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.transfer.before_after import BeforeAfter

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.packing import gather
 from diamond.show.pages import page
-from diamond.show.tints import colour_of
+from diamond.show.tints import MARKS, colour_of
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -183,6 +183,7 @@ def _draw_reliability(panel: Axes, found: Comparison) -> None:
             one.reliability.shares[there],
             s=10 + 110 * one.reliability.counts[there] / len(found),
             color=_colour(i),
+            marker=MARKS[i % len(MARKS)],
             zorder=3,
         )
     panel.set(xlim=(0, 1.02), ylim=(-0.02, 1.04))
@@ -206,7 +207,7 @@ def _draw_work(panel: Axes, found: Comparison) -> None:
         same = [k for k in range(n) if abs(works[k] / works[i] - 1) < 0.03]
         work = works[i] * 1.06 ** (same.index(i) - (len(same) - 1) / 2)
         panel.plot([work, work], one.accuracy_interval, color=_colour(i), linewidth=2, solid_capstyle="butt")
-        panel.plot(work, one.accuracy, "o", color=_colour(i), markersize=6)
+        panel.plot(work, one.accuracy, MARKS[i % len(MARKS)], color=_colour(i), markersize=6)
     panel.set_xscale("log")
     panel.set_xlim(min(works) / 2, max(works) * 2)
     panel.set_xticks(ticks, [f"{work:,.0f}" if work >= 10 else f"{work:.2g}" for work in ticks])
@@ -249,7 +250,7 @@ def _draw_rates(panel: Axes, found: Comparison, shown: Sequence[ClassRates]) -> 
         which = f", the {len(shown)} of {filled} classes it knows worst"
     panel.set_title(f"what is answered to each class{which} (coloured: right)", fontsize=9, loc="left", pad=22)
     for i, name in enumerate(found.names):
-        panel.plot([], [], "s", color=_colour(i), label=_plain(name))
+        panel.plot([], [], MARKS[i % len(MARKS)], color=_colour(i), label=_plain(name))
     panel.legend(
         loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=n, fontsize=8, frameon=False, borderaxespad=0.2,
         handletextpad=0.1, columnspacing=1.2,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import visible
 from diamond.show.pages import page
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.matched import Correspondence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import AGAINST, FOR
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.transfer.cut_report import CutReport

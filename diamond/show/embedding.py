@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from diamond.inspection.embedded import distances
@@ -15,6 +14,7 @@ from diamond.show.gridding import grid_shape, to_grid
 from diamond.show.packing import gather, pack
 from diamond.show.pages import page
 from diamond.show.tints import TINTS
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.embedded import Embedding, Neighbours

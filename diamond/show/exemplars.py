@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from diamond.show.packing import Sheet, gather
 from diamond.show.pages import page
 from diamond.show.semantic import sheet_of
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.exemplified import Exemplars

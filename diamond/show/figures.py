@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import AGAINST, FOR, overlay, visible
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.attribution.channels import ChannelAttribution

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.filter_tiles import tile
 from diamond.show.heat import AGAINST, FOR
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.filtered import Connection, Filters

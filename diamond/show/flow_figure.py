@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from diamond.show.heat import AGAINST, FOR, overlay, visible
 from diamond.show.layouts import Tile, lay_out_flow
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

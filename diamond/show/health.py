@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import AGAINST, FOR
 from diamond.show.pages import page
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.health_report import Health, LayerHealth

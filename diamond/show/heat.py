@@ -1,7 +1,8 @@
-"""Signed numbers as colours: orange where something speaks for a class, blue where against it.
+"""Signed numbers as colours: orange where something speaks for a class, blue and striped where against it.
 
 Orange and blue stay apart for every common form of colour blindness, and on light and dark grounds; the strength is in
-the opacity, so that the picture beneath stays visible where nothing happens.
+the opacity, so that the picture beneath stays visible where nothing happens. In a map as large as its picture blue is
+striped too, so that the sign is seen on a grey print and by those who see no colours.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ __all__ = ["AGAINST", "FOR", "loudness_colours", "overlay", "visible"]
 FOR = (217, 116, 20)
 AGAINST = (38, 104, 196)
 MOST_OPAQUE = 0.82
+# The fainter stripes of what speaks against, as a share of the opacity, and how many pairs of them a map is wide.
+STRIPE, STRIPES = 0.62, 32
 
 
 def overlay(heatmap: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -24,7 +27,7 @@ def overlay(heatmap: np.ndarray, size: tuple[int, int] | None = None) -> np.ndar
     heatmap
         ``(cells high, cells wide)``, zero where nothing speaks either way.
     size
-        ``(height, width)`` in pixels to smooth it to; cell by cell where None.
+        ``(height, width)`` in pixels to smooth it to, with stripes where it is negative; cell by cell where None.
 
     Returns
     -------
@@ -38,6 +41,10 @@ def overlay(heatmap: np.ndarray, size: tuple[int, int] | None = None) -> np.ndar
     most = float(np.abs(values).max())
     strength = np.abs(values) / most if most > 0 else np.zeros_like(values)
     coloured = np.where(values[..., None] >= 0, np.array(FOR), np.array(AGAINST))
+    if size is not None:
+        high, wide = np.indices(values.shape)
+        striped = (high + wide) // max(1, round(min(size) / STRIPES / 2)) % 2 == 1
+        strength = np.where((values < 0) & striped, STRIPE * strength, strength)
     opacity = np.round(strength * MOST_OPAQUE * 255)[..., None]
     return np.concatenate([coloured, opacity], axis=-1).astype(np.uint8)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from diamond.show.heat import visible
 from diamond.show.pages import page
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.inverted import Inversion

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import overlay, visible
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.occlusion.occluded import OcclusionMap
@@ -57,7 +57,7 @@ def _draw(panel: Any, found: OcclusionMap, heatmap: np.ndarray, title: str) -> N
     # In grey beneath the heatmap: an orange cup would pass for a hot one.
     panel.imshow(np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1))
     cells = heatmap[::-1] if found.picture.shape[-1] == 1 else heatmap
-    panel.imshow(overlay(cells, None if cells.shape == (height, width) else (height, width)))
+    panel.imshow(overlay(cells, (height, width)))
     panel.set_title(_plain(title), fontsize=8)
     panel.set_xlabel(f"{heatmap.min():+.2g} to {heatmap.max():+.2g}", fontsize=7)
 

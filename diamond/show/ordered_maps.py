@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from diamond.show.map_tiles import coloured, plain_tiles, signed_colours
 from diamond.show.packing import gather
 from diamond.show.pages import page, picture_uri
 from diamond.show.tints import colour_of
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.ordered import OrderedMaps

@@ -6,11 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import overlay, visible
 from diamond.show.pages import page
 from diamond.show.tints import colour_of
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.attribution.randomisation import Randomisation

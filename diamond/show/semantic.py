@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from diamond.show.heat import AGAINST, FOR, overlay, visible
 from diamond.show.packing import Sheet, gather, pack, pack_measured, pack_shades
 from diamond.show.pages import page
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.attribution.semantic import SemanticMap

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from diamond.show.heat import AGAINST, FOR, overlay
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.features.sound_rendering import SoundRendering

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["TINTS", "colour_of", "strongest", "tint"]
+__all__ = ["MARKS", "TINTS", "colour_of", "strongest", "tint"]
 
 TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (213, 94, 0), (0, 114, 178), (140, 140, 140))
+# What marks a thing in a chart beside its colour, in the same order.
+MARKS = "osD^vP*"
 MOST_OPAQUE = 0.85
 
 

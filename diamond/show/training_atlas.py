@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.mosaic import mosaic
 from diamond.show.pages import figure_uri, page, picture_uri
-from diamond.show.tints import TINTS
+from diamond.show.tints import MARKS, TINTS
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.callbacks.training_log import LayerState, TrainingLog
@@ -73,7 +73,8 @@ def _curves(log: TrainingLog, figure: Any) -> None:
             if np.isfinite(values).any():
                 colour = np.array(TINTS[number % len(TINTS)]) / 255
                 style = ("-", "--", ":")[number // len(TINTS) % 3]
-                panel.plot(log.epochs, values, style, marker="o", ms=3, color=colour, label=layer.replace("$", r"\$"))
+                drawn = {"marker": MARKS[number % len(MARKS)], "ms": 3.5, "color": colour}
+                panel.plot(log.epochs, values, style, label=layer.replace("$", r"\$"), **drawn)
                 if name == "median_smoothness":
                     _band(log, number, panel, colour)
         panel.set_title(f"{title}\n{words}", fontsize=9)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.heat import AGAINST, FOR
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.transfer.training import Training
@@ -32,7 +32,7 @@ def training_figure(training: Training) -> Figure:
                 "blocks learn too", (fine[0] - 0.4, 0.985), xycoords=("data", "axes fraction"), va="top", fontsize=8,
                 color="0.4",
             )  # fmt: skip
-        panel.plot(at, [getattr(epoch, learned) for epoch in epochs], "o-", color=_colour(AGAINST), markersize=3)
+        panel.plot(at, [getattr(epoch, learned) for epoch in epochs], "s--", color=_colour(AGAINST), markersize=3)
         ends = [("training", getattr(epochs[-1], learned), AGAINST)]
         if epochs[-1].validation_loss is not None:
             values = [getattr(epoch, judged) for epoch in epochs]

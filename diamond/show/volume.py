@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from diamond.show.map_tiles import coloured
 from diamond.show.packing import pack_measured
 from diamond.show.pages import figure_uri, page
 from diamond.show.volume_scene import CAMERA, EXTRA, aspect, has_plotly, plotly_gzip, thinned, ticks
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.voxels import Volume

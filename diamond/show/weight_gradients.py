@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from diamond.show.filter_tiles import tile
 from diamond.show.filters import gathered
 from diamond.show.pages import page, picture_uri
+from modelzoo.lettering import Figure
 
 if TYPE_CHECKING:
     from diamond.inspection.differentiated import WeightGradients

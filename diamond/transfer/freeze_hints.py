@@ -59,6 +59,25 @@ class FreezeHints(Result):
         The same for guessing.
     samples
         How many samples were asked.
+
+    Examples
+    --------
+    >>> training = dc.train(student, "textures/train", epochs=2, augment=False, progress=False)
+    >>> hints = dc.freeze_hints(student, "textures/train", progress=False)
+    >>> hints.network, hints.blocks, hints.frozen, hints.samples
+    ('student', ('stem_relu', 'block0_project_bn', 'block2_add', 'block4_add'), array([ True,  True,  True,  True]), 36)
+    >>> round(hints.chance, 2), hints.accuracy > hints.chance, hints.parameters
+    (0.33, True, array([  864,   800, 12912, 38016]))
+    >>> hints.gradients.shape, hints.weights.shape, hints.relative.shape, len(hints.wanting) > 0
+    ((4,), (4,), (4,), True)
+    >>> len(hints.sentence) > 0
+    True
+    >>> hints.to_dataframe().columns.to_list()
+    ['block', 'frozen', 'parameters', 'gradient_norm', 'weight_norm', 'relative', 'wants_to_change']
+    >>> hints.plot()
+    <Figure size ... with 1 Axes>
+    >>> hints.save("hints.html")
+    PosixPath('hints.html')
     """
 
     FRAME_PX: ClassVar[int] = 480
@@ -184,7 +203,10 @@ def freeze_hints(
 
     Examples
     --------
-    >>> dc.freeze_hints(student, "flowers/train").plot()
+    >>> training = dc.train(student, "textures/train", epochs=2, augment=False, progress=False)
+    >>> hints = dc.freeze_hints(student, "textures/train", progress=False)
+    >>> set(hints.wanting) <= set(hints.blocks)
+    True
     """
     held = hold(student, samples_for(student, inputs, labels), progress=progress)
     parts = [block for block in blocks(student) if block.name != HEAD and block.variables]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diamond.show.pages import _environment
+from diamond.show.pages import _environment, isolated
 from diamond.show.result import Result
 from tests.diamond.every_page import every_page
 
@@ -79,3 +79,109 @@ def test_axe_finds_nothing_and_no_name_is_run(browser, made):
         shown.emulate_media(color_scheme="light")
         assert shown.evaluate("window.broken") is None, name
     assert {name: rules for name, rules in found.items() if rules} == {}
+
+
+# What has the keyboard, whether it shows it, and what stands beside it.
+FOCUS = """() => { const e = document.activeElement, style = getComputedStyle(e), edge = e.querySelector('rect.edge');
+    if (e === document.body) return null;
+    // A browser shows itself where it is in a player.
+    const ring = e.tagName === 'AUDIO' || style.outlineStyle !== 'none' || style.boxShadow !== 'none' || style.opacity === '0'
+        || edge && parseFloat(getComputedStyle(edge).strokeWidth) > 2;
+    return [e.tagName + ' ' + (e.getAttribute('aria-label') || e.getAttribute('title') || e.className), ring]; }"""
+TIP = "() => { const tip = document.querySelector('body > .tip'); return tip.hidden ? null : tip.textContent; }"
+
+
+def test_tab_goes_through_every_page_and_shows_where_it_is(browser, made):
+    shown = browser.new_context(viewport={"width": 1000, "height": 800}).new_page()
+    for name, path in made[0].items():
+        shown.goto(path.as_uri())
+        stops = []
+        while len(stops) < 60:
+            shown.keyboard.press("Tab")
+            stop = shown.evaluate(FOCUS)
+            if stop is None:
+                break
+            stops.append(stop)
+        # The keyboard comes out of a page again, and before it tires.
+        assert len(stops) < 60, name
+        assert [what for what, ring in stops if not ring] == [], name
+
+
+def test_a_list_is_one_stop_and_arrows_walk_in_it(browser, made):
+    shown = opened(browser, made[0]["exemplars"])
+    shown.keyboard.press("Tab")
+    first = shown.evaluate("document.activeElement.title")
+    assert first.startswith("activation ")
+    assert shown.evaluate(TIP) == first
+    shown.keyboard.press("ArrowRight")
+    second = shown.evaluate("document.activeElement.title")
+    assert second != first
+    assert shown.evaluate(TIP) == second
+    shown.keyboard.press("Escape")
+    assert shown.evaluate(TIP) is None
+    shown.keyboard.press("Home")
+    assert shown.evaluate("document.activeElement.title") == first
+    shown.keyboard.press("Tab")
+    assert shown.evaluate("document.activeElement.title") not in (first, second)
+    shown.keyboard.press("Shift+Tab")
+    assert shown.evaluate("document.activeElement.title") == first
+
+
+def test_a_unit_of_a_flow_is_read_out_with_its_links(browser, made):
+    shown = opened(browser, made[0]["flow"])
+    shown.keyboard.press("Tab")
+    assert shown.evaluate("document.activeElement.getAttribute('role')") == "button"
+    said = shown.locator("#said").inner_text()
+    assert "contributes" in said
+    assert "Links: " in said
+    shown.keyboard.press("ArrowDown")
+    assert shown.locator("#said").inner_text() != said
+    shown.keyboard.press("Enter")
+    assert shown.locator(".unit[aria-pressed=true]").count() == 1
+    shown.keyboard.press("Escape")
+    assert shown.locator("#said").inner_text() == ""
+
+
+def test_pictures_of_an_embedding_by_keyboard_with_their_class_in_letters(browser, made):
+    shown = opened(browser, made[0]["embedding"])
+    shown.locator(".map button").first.focus()
+    shown.keyboard.press("ArrowRight")
+    assert shown.locator("#card h2").inner_text() == shown.evaluate("document.activeElement.title")
+    marks = shown.eval_on_selector_all(".map button", "all => all.map(b => b.dataset.mark + b.dataset.of)")
+    assert set(marks) == {"A0", "B1", "C2"}
+    assert shown.locator(".classes b").all_inner_texts() == ["A", "B", "C"]
+
+
+def test_slices_of_a_volume_by_arrow_keys(browser, made):
+    shown = opened(browser, made[0]["volume"])
+    shown.locator("#plane2").focus()
+    before = shown.locator("#at0").input_value()
+    shown.keyboard.press("ArrowUp")
+    assert int(shown.locator("#at0").input_value()) == int(before) - 1
+    assert shown.locator("#told").inner_text().startswith("row ")
+
+
+def test_without_a_script_there_is_a_picture_or_a_table(browser, made):
+    shown = browser.new_context(viewport={"width": 1000, "height": 800}, java_script_enabled=False).new_page()
+    for name, path in made[0].items():
+        shown.goto(path.as_uri())
+        assert shown.locator("main").inner_text().strip(), name
+        drawn = shown.locator("main :is(img, svg, table, button, .tile)")
+        assert any(drawn.nth(i).is_visible() for i in range(min(drawn.count(), 20))), name
+
+
+def test_words_from_the_right_stand_apart(made):
+    assert isolated("قط: 0.31") == "\u2068قط\u2069: 0.31"
+    assert isolated("for قط صغير (1) against 猫") == "for \u2068قط صغير\u2069 (1) against 猫"
+    assert "\u2068قط صغير\u2069" in made[0]["comparison"].read_text(encoding="utf-8")
+
+
+def test_figures_write_every_script_without_a_warning(made):
+    from modelzoo.lettering import Figure
+
+    figure = Figure(layout="constrained")
+    panel = figure.subplots()
+    panel.set_yticks([0, 1], ["猫と柴犬", "🐕"])
+    panel.set_title("बिल्ली")
+    figure.canvas.draw()
+    assert repr(figure).startswith("<Figure") or str(figure).startswith("Figure(")

@@ -22,13 +22,15 @@
       item.setAttribute("tabindex", i ? -1 : 0);
       if (item instanceof SVGElement && !item.hasAttribute("role")) item.setAttribute("role", "img");
     });
-    list.addEventListener("focusin", (event) => {
+    // A browser makes an svg that listens for focus a stop of its own.
+    const host = list instanceof SVGElement ? list.parentElement : list;
+    host.addEventListener("focusin", (event) => {
       if (!items.includes(event.target)) return;
       items.forEach((item) => item.setAttribute("tabindex", item === event.target ? 0 : -1));
       if (event.target.matches(":focus-visible")) tell(event.target);
     });
-    list.addEventListener("focusout", () => { tip.hidden = true; });
-    list.addEventListener("keydown", (event) => {
+    host.addEventListener("focusout", () => { tip.hidden = true; });
+    host.addEventListener("keydown", (event) => {
       const seen = items.filter((item) => item.getClientRects().length), here = event.target;
       if (event.key === "Escape") tip.hidden = true;
       const ends = { Home: seen[0], End: seen[seen.length - 1] };
