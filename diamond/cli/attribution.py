@@ -64,7 +64,7 @@ def attribute(
     if out.suffix != ".html":
         raise ValueError(f"the page would be {out.name!r}; expected a name that ends in .html")
     check_out(out)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=images)
     from diamond.attribution.report import read_report
 
     found = read_report(
@@ -136,7 +136,7 @@ def semantic_map(
     Example: diamond map EfficientNetLite0 cat.jpg
     """
     check_out(out)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[image])
     from diamond.attribution.report import landmark_to_map
     from diamond.attribution.semantic import semantic_map as find
     from modelzoo import GraphError
@@ -195,7 +195,7 @@ def saliency(
     Example: diamond saliency EfficientNetLite0 cat.jpg --method grad_cam
     """
     check_out(out)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=images)
     from diamond.attribution.saliency import saliency as follow
 
     found = follow(

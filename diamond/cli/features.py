@@ -130,7 +130,7 @@ def exemplars(
 
     Example: diamond exemplars EfficientNetLite0 photos/ --store sprites
     """
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[photos])
     from diamond.inspection.exemplars import exemplars as find_exemplars
     from modelzoo.fingerprint import fingerprints
     from spritemaps import Store as Sprites

@@ -72,7 +72,7 @@ def health(
     Example: diamond health EfficientNetLite0 photos/
     """
     check_out(out)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[images])
     from diamond.inspection.health import health as look_over
 
     found = look_over(net, images, layers=split_words(layers), batch=batch, progress=has_bar())
@@ -108,7 +108,7 @@ def invert(
     Example: diamond invert EfficientNetLite0 cat.jpg block2_add --steps 50
     """
     check_out(out)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[image])
     from diamond.attribution.report import landmarks_to_show
     from diamond.inspection.inversion import invert as search
 
@@ -151,7 +151,7 @@ def embed(
     Example: diamond embed EfficientNetLite0 flowers/
     """
     check_out(out)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[images])
     from diamond.inspection.embed import embed as lay_out
 
     found = lay_out(net, images, layer, pool=pool, perplexity=perplexity, seed=seed, batch=batch, progress=has_bar())

@@ -6,7 +6,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diamond.cli.ending import is_debugging
@@ -19,18 +20,41 @@ __all__ = ["import_tensorflow", "load_network", "number_or_word", "split_words"]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def load_network(name: str, weights: str | None = "default") -> Network:
+def load_network(name: str, weights: str | None = "default", *, files: Iterable[str | Path] = ()) -> Network:
     """Load a network of the zoo, a saved one, or a file.
+
+    Parameters
+    ----------
+    name
+        As the user gave it.
+    weights
+        A file; ``"default"`` for the published ones, None for random ones.
+    files
+        What the command will read: where one of them is missing, that is told before TensorFlow is imported.
 
     Raises
     ------
-    UnknownModelError, GraphError, WeightsError
-        As `modelzoo.load` does.
+    UnknownModelError, GraphError, WeightsError, FileNotFoundError
+        As `modelzoo.load` does, the first and last at once.
     """
+    _refuse_early(name, weights, files)
     import_tensorflow()
     from modelzoo.registry import load
 
     return load(name, weights=weights)
+
+
+def _refuse_early(name: str, weights: str | None, files: Iterable[str | Path]) -> None:
+    from modelzoo.inputs.paths import existing_file
+    from modelzoo.persist import is_saved
+    from modelzoo.registry import read_model_card
+    from modelzoo.weights.model_file import MODEL_SUFFIXES
+
+    if Path(name).suffix not in MODEL_SUFFIXES and not is_saved(name):
+        read_model_card(name)
+    for file in (*files, *(() if weights in ("default", None) else (weights,))):
+        if "://" not in str(file) and not Path(file).expanduser().is_dir():
+            existing_file(file, error=ValueError, remedy="give a file", expected="the path of a file")
 
 
 def import_tensorflow() -> None:

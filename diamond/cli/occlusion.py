@@ -84,7 +84,7 @@ def occlude(
     Example: diamond occlude EfficientNetLite0 cat.jpg --target "tabby; lynx"
     """
     check_out(out, ".wav")
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=files)
     from diamond.occlusion.occlude import occlude as cover_any
 
     is_ear = net.input.audio is not None

@@ -62,7 +62,7 @@ def pregenerate(
     from diamond.pregenerate.hands import leave_gpus
 
     leave_gpus(workers, engine)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[] if photos is None else [photos])
     from diamond.features.renderer import BATCH
     from diamond.pregenerate.run import pregenerate as do
 

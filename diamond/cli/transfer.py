@@ -43,7 +43,7 @@ def cut(
     Example: diamond cut EfficientNetLite0 flowers/ --out flowers.html
     """
     check_out(out)
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[data])
     from diamond.transfer.cut_points import cut_points
 
     found = cut_points(net, data, layers=split_words(layers), latency=latency, seed=seed, progress=has_bar())

@@ -126,7 +126,7 @@ def check(
 
     Example: diamond check EfficientNetLite0
     """
-    net = load_network(name, weights)
+    net = load_network(name, weights, files=[] if image is None else [image])
     from modelzoo.check import check_network
 
     found = check_network(net, image)

@@ -36,7 +36,7 @@ def existing_file(source: str | Path, *, error: type[Exception], remedy: str, ex
     Raises
     ------
     FileNotFoundError
-        Where there is no such file; it names the nearest one in that folder.
+        Where there is no such file; it names the nearest file or folder beside it.
     """
     if not str(source).strip() or "\0" in str(source):
         raise error(f"{str(source)[:200]!r} is no path; expected {expected}")
@@ -51,7 +51,8 @@ def existing_file(source: str | Path, *, error: type[Exception], remedy: str, ex
     folder = path.parent
     if not folder.is_dir():
         raise FileNotFoundError(f"no file {path}: there is no folder {folder} (working in {Path.cwd()})")
-    names = {entry.name.casefold(): entry.name for entry in folder.iterdir() if entry.is_file()}
+    names = {entry.name.casefold(): entry.name for entry in folder.iterdir()}
     near = difflib.get_close_matches(path.name.casefold(), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {names[near[0]]!r}?" if near else f"; {len(names)} other files are in {folder.resolve()}"
+    files = sum(entry.is_file() for entry in folder.iterdir())
+    hint = f"; did you mean {names[near[0]]!r}?" if near else f"; {files} other files are in {folder.resolve()}"
     raise FileNotFoundError(f"no file {path}{hint}")

@@ -32,6 +32,9 @@ WIDEST = 80
 WITHOUT_JSON = {"demo", "explore", "site"}
 BOXES = re.compile("[\u2500-\u259f]")
 
+# These take seconds even of a small network.
+SLOW = {"cut", "diverse", "render"}
+
 # Of each command a line that works on small networks: own.keras, and `store` with sprites of its layer `conv`.
 WORKS = {
     "models": "models",
@@ -90,6 +93,10 @@ FAILS = {
 
 def each_command():
     return pytest.mark.parametrize("name", sorted(COMMANDS))
+
+
+def some_take_long(name):
+    return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
 
 
 def help_of(name):
@@ -188,7 +195,7 @@ def test_a_command_whose_answer_a_program_would_read_has_json_and_says_its_keys(
     assert ("--json" in flags) == (name not in WITHOUT_JSON) == bool(paragraphs(name, "JSON:"))
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_JSON))
+@pytest.mark.parametrize("name", [some_take_long(name) for name in sorted(set(COMMANDS) - WITHOUT_JSON)])
 def test_json_is_one_document_with_the_keys_that_the_help_says(name, desk):
     done = RUN.invoke(app, [*WORKS[name].split(), "--json"])
     # Random weights are what `check` is there to find.
@@ -210,7 +217,7 @@ def test_json_is_one_document_with_the_keys_that_the_help_says(name, desk):
         assert Path(told["written"]).exists()
 
 
-@pytest.mark.parametrize("name", sorted(WORKS))
+@pytest.mark.parametrize("name", [some_take_long(name) for name in sorted(WORKS)])
 def test_piped_output_has_no_colour_box_or_bar(name, desk):
     done = RUN.invoke(app, WORKS[name].split())
     assert done.exit_code == (1 if name == "check" else 0), done.stderr
