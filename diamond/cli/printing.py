@@ -50,8 +50,11 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows that have the same keys: drawn in a terminal, with tabs between where piped."""
+def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, narrow: Sequence[str] = ()) -> None:
+    """Print rows that have the same keys: drawn in a terminal, with tabs between where piped.
+
+    In a terminal that is too narrow for all columns those of `narrow` are drawn, and a line says so.
+    """
     if not sys.stdout.isatty():
         lines = [list(rows[0]) if rows else [], *([_cell(value) for value in row.values()] for row in rows)]
         typer.echo("\n".join("\t".join(line) for line in lines))
@@ -61,13 +64,21 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
+    drawn = [{name: f"{v:,}" if isinstance(v, int) else _cell(v) for name, v in row.items()} for row in rows]
+    names = list(rows[0]) if rows else []
+    widths = [max(map(len, (name, *(row[name] for row in drawn)))) for name in names]
+    is_cut = bool(narrow) and sum(widths) + 4 * len(names) > console.width
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in rows[0] if rows else ():
-        table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold")
-    for row in rows:
+    for name in narrow if is_cut else names:
+        table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold", no_wrap=name == "name")
+    for row in drawn:
         # Names may have brackets, which are no markup.
-        table.add_row(*(Text(f"{v:,}" if isinstance(v, int) else _cell(v)) for v in row.values()))
-    Console(highlight=False).print(table)
+        table.add_row(*(Text(row[name]) for name in (narrow if is_cut else names)))
+    console.print(table)
+    if is_cut:
+        left = ", ".join(name for name in names if name not in narrow)
+        typer.echo(f"A wider terminal also shows: {left}.")
 
 
 def print_result(result: Any, out: Path, *, as_json: bool, **facts: Any) -> None:

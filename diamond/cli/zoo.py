@@ -51,7 +51,7 @@ def models(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table("The zoo", rows)
+    print_table("The zoo", rows, narrow=("name", "weights", "next"))
     if sys.stdout.isatty():
         words = {str(row["weights"]).partition(",")[0] for row in rows}
         typer.echo("\n".join(f"{word}: {meaning}" for word, meaning in MEANINGS.items() if word in words))

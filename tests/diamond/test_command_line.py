@@ -366,9 +366,10 @@ def test_an_error_is_red_in_a_terminal_unless_colour_is_not_wanted(no_color):
 
 
 def test_a_table_is_no_wider_than_the_terminal_and_piped_it_is_cut_at_tabs():
-    _, shown = in_a_terminal("models", COLUMNS="100")
-    table = shown[: shown.index("convertible: ")]
-    assert max(len(re.sub("\x1b\\[[0-9;]*m", "", line)) for line in table.splitlines()) <= 100
+    _, shown = in_a_terminal("models", COLUMNS="80")
+    table = re.sub("\x1b\\[[0-9;]*m", "", shown[: shown.index("A wider terminal also shows: input")])
+    assert max(map(len, table.splitlines())) <= 80
+    assert re.search("AlexNet_torchvision +convertible +diamond check AlexNet_torchvision", table)
     rows = [line.split("\t") for line in RUN.invoke(app, ["models"]).stdout.splitlines()]
     assert len({len(row) for row in rows}) == 1
     lite = next(row for row in rows if row[0] == "EfficientNetLite0")
