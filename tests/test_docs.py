@@ -65,7 +65,7 @@ def site(tmp_path_factory):
     pytest.importorskip("mkdocs", reason="the documentation is built with mkdocs: pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -95,10 +95,10 @@ def test_every_page_of_the_folder_is_on_the_site(pages):
     assert {name.replace(".md", ".html") for name in NAMES} <= set(pages)
 
 
-def test_every_internal_link_and_anchor_leads_somewhere(site, pages):
+def test_every_internal_link_anchor_and_picture_is_there(site, pages):
     lost = []
     for name, page in pages.items():
-        for link in page.links:
+        for link in (*page.links, *page.loaded):
             to = urlsplit(link)
             if to.scheme or to.netloc:
                 continue
@@ -122,6 +122,12 @@ def test_a_page_loads_nothing_from_elsewhere(site, pages):
         path for path in site.rglob("*.css") if re.search(r"(@import|url\()\s*[\"']?(https?:)?//", path.read_text())
     ]
     assert (fetched, styles) == (set(), [])
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_in_the_repository_lead_to_files(name):
+    links = re.findall(r"\]\(([^)#\s]+)", (ROOT / name).read_text(encoding="utf-8"))
+    assert [link for link in links if not urlsplit(link).scheme and not (ROOT / link).exists()] == []
 
 
 @pytest.mark.slow
