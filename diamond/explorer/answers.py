@@ -147,7 +147,14 @@ def framed(document: str) -> str:
 
 # A frame without a fixed height must not measure itself by the window: it would grow by what it grew.
 _FITTED = """<style>body { padding: 2px 4px 6px; } .sm { max-width: none; } .sm header { display: none; }
-.sm .stage, .sm .under { max-width: 560px; }</style>
+.sm .stage, .sm .under { max-width: 560px; }
+@media (min-width: 520px) and (max-width: 719px) {
+  .sm .board { display: grid; grid-template-columns: minmax(0, 1.3fr) minmax(0,
+   1fr); grid-template-rows: auto 1fr; gap: 14px 22px; }
+  .sm .right { grid-row: 1 / span 2; grid-column: 2; }
+  .sm .under { grid-column: 1; }
+  .sm .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+}</style>
 <script>new ResizeObserver(() => {
   parent.postMessage({ diamondHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
 }).observe(document.body);</script>

@@ -330,7 +330,11 @@ function render({ model, el }) {
       predictions = [];
     },
     turn() {
-      all("[data-panel]").forEach((each) => each.setAttribute("data-old", ""));
+      all("[data-panel]").forEach((each) => {
+        const body = find(".body", each);
+        each.setAttribute("data-old", "");
+        if (!body.firstElementChild) body.append(element("div", { class: "blank " + (each.dataset.panel === "map" ? "map" : "row") }));
+      });
       ["picture", "class", "layer", "map", "channels", "occlusion"].forEach((name) => trouble(name));
       find("[data-rendering]").textContent = "";
     },
