@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,17 @@ class Commands(TyperGroup):
             if rows:
                 with formatter.section(journey):
                     formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is meant; of an unknown one the nearest is named, whichever Typer there is."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.BadParameter.__mro__[2] as error:  # type: ignore[misc]
+            near = difflib.get_close_matches(args[0], list(self.commands), n=1)
+            said = str(getattr(error, "message", ""))
+            if near and "Did you mean" not in said:
+                error.message = f"{said.rstrip('.')}. Did you mean {near[0]!r}?"
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
