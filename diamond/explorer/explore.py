@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diamond.explorer.session import check_network
+from diamond.explorer.choices import check_network
 
 if TYPE_CHECKING:
     from diamond.explorer.widget import Explorer

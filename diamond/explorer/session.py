@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diamond.explorer.answers import Asked, Message, answers, in_words, map_message, wanting
+from diamond.explorer.choices import check_network, checked_class, described, first_layer
 from diamond.explorer.sources import Picture, Source, examples, from_address, read, thumbnails
 from diamond.explorer.sprites import as_spritemap, growing
 
@@ -33,32 +34,12 @@ if TYPE_CHECKING:
     from modelzoo import Network
     from spritemaps import Store
 
-__all__ = ["MOST_BYTES", "Session", "check_network"]
+__all__ = ["MOST_BYTES", "Session"]
 
 # Of a file that is uploaded.
 MOST_BYTES = 40 * 1024 * 1024
 SHOWN_PX = 560
 JOIN_S = 8.0
-
-
-def check_network(net: Network) -> None:
-    """Refuse a network that a picture alone does not fill.
-
-    Raises
-    ------
-    ValueError
-        For networks of sounds, and of several inputs.
-    """
-    if net.input.audio is not None:
-        raise ValueError(
-            f"{net.name} takes sounds, and the explorer shows pictures; dc.occlude(net, sound) and "
-            "dc.channel_attribution(net, sound, layer) take sounds"
-        )
-    if len(net.graph.inputs) != 1:
-        raise ValueError(
-            f"{net.name} has {len(net.graph.inputs)} inputs, and the explorer fills one with a picture; "
-            "dc.channel_attribution and dc.semantic_map take the others as given={...}"
-        )
 
 
 class Session:
@@ -212,9 +193,9 @@ class Session:
             return
         try:
             if "positive" in message:
-                asked = replace(asked, positive=_checked(net, message["positive"], "positive"))
+                asked = replace(asked, positive=checked_class(net, message["positive"], "positive"))
             if "negative" in message:
-                asked = replace(asked, negative=_checked(net, message["negative"], "negative"))
+                asked = replace(asked, negative=checked_class(net, message["negative"], "negative"))
             if asked.positive is None:
                 asked = replace(asked, negative=None)
             if asked.negative is not None and asked.negative == asked.positive:
@@ -241,16 +222,16 @@ class Session:
         try:
             net = self._load()
             check_network(net)
-            layer = net.layers[self._asked.layer].name if self._asked.layer else _first_layer(net)
-            _checked(net, self._asked.positive, "positive")
-            _checked(net, self._asked.negative, "negative")
+            layer = net.layers[self._asked.layer].name if self._asked.layer else first_layer(net)
+            checked_class(net, self._asked.positive, "positive")
+            checked_class(net, self._asked.negative, "negative")
         except Exception as error:
             self.failed = error
             self._say({"say": "broken", "words": in_words(error)})
             self._ready.set()
             return
         self._net, self._asked = net, replace(self._asked, layer=layer)
-        self._say(_described(net, self._asked))
+        self._say(described(net, self._asked))
         self._ready.set()
         with self._saying:
             chosen = self._reading
@@ -391,55 +372,6 @@ def _shown(picture: Picture) -> Message:
     return {"say": "picture", "name": picture.name, "uri": uri, "height": height, "width": width}
 
 
-def _described(net: Network, asked: Asked) -> Message:
-    spec = net.input
-    size = "pictures of any size" if spec.height is None else f"{spec.height} × {spec.width} px"
-    return {
-        "say": "network",
-        "name": net.name,
-        "facts": f"{size}, {len(net.layers)} layers, {net.output_size:,} classes",
-        "layer": asked.layer,
-        "layers": [
-            {
-                "name": layer.name,
-                "channels": layer.channels,
-                "cells": " × ".join("?" if side is None else str(side) for side in layer.output_shape[1:-1]),
-                "landmark": layer.landmark,
-            }
-            for layer in net.layers
-            if not net.node(layer).is_input
-        ],
-        "classes": [] if net.trained_to is not None else [net.class_label(i) for i in range(net.output_size)],
-    }
-
-
-def _first_layer(net: Network) -> str:
-    from diamond.attribution.report import landmark_to_map
-
-    return landmark_to_map(net) or net.pre_output_layer
-
-
 def _given(first: Any) -> Source:
     name = Path(first).name if isinstance(first, str | Path) else "picture"
     return Source(name, first)
-
-
-def _checked(net: Network, target: Any, which: str) -> int | str | None:
-    """Give a class that was chosen, or typed, as an index; ``"top1"`` and ``"others"`` as they are.
-
-    Raises
-    ------
-    ClassError
-        Naming the nearest.
-    """
-    from diamond.attribution.targets import OTHERS, encode
-
-    if target is None or (isinstance(target, str) and not target.strip()):
-        return None
-    if target == OTHERS and which == "negative":
-        return OTHERS
-    if isinstance(target, bool) or not isinstance(target, int | str):
-        raise ValueError(f"{target!r} is no class; expected a name or an index")
-    words = target.strip() if isinstance(target, str) else target
-    code = encode(net, int(words) if isinstance(words, str) and words.isascii() and words.isdigit() else words)
-    return words if code < 0 else code

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import diamond as dc
-from diamond.explorer.session import MOST_BYTES, Session, check_network
+from diamond.explorer.choices import check_network
+from diamond.explorer.session import MOST_BYTES, Session
 from diamond.explorer.sprites import growing
 from tests import tiny
 
