@@ -33,6 +33,7 @@ from PIL import Image
 from pygments.formatters import HtmlFormatter
 
 import diamond
+from modelzoo.user_cache import user_cache
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = HERE.parent / "notebooks"
@@ -119,6 +120,10 @@ def page(notebook: nbformat.NotebookNode, *, title: str, digest: str, seconds: f
     body, _ = exporter.from_notebook_node(notebook)
     # The results are ours: with the page's own origin their height can be read, and no frame scrolls inside the page.
     body = FRAME.sub(r"\1allow-same-origin ", body)
+    # Whoever reads the page has other folders.
+    for folder, shown in ((user_cache(""), "~/.cache/diamond-cutter"), (Path.home(), "~")):
+        if len(folder.parts) > 1:
+            body = body.replace(str(folder), shown)
     body = BADGE.sub("Open in Colab", LINK.sub(r'href="\1.html"', body))
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     return (
