@@ -70,6 +70,8 @@ class InputSpec:
     ((-123.68, 151.06), (0.0, 1.0), (224, 224, 3))
     >>> takes.channels, takes.channel_order, takes.scale, takes.offset, takes.crop, takes.assumed, takes.audio
     (3, 'RGB', (255.0,), (-123.68, -116.78, -103.94), 1.0, False, None)
+    >>> takes.height, takes.width
+    (224, 224)
     >>> takes.per_channel
     ((255.0, -123.68), (255.0, -116.78), (255.0, -103.94))
     """

@@ -2,9 +2,8 @@
 
 ::
 
-    >>> check_network(dc.load("EfficientNetLite0"))
-    chelsea  Egyptian cat (285) 38.2 %   tiger cat (282) 33.1 %   ...
-    The weights look trained: two views of one photo get like answers, two photos do not (separation 0.82 of 1).
+    >>> check_network(net, ["cat.jpg", "coffee.jpg"]).looks_trained
+    True
 
 Weights that were never loaded, or loaded into the wrong layers, and pictures with red and blue exchanged give no error,
 only bad answers. What speaks for it is *weighed* as in `modelzoo.value_range`, for the card's own range and for the

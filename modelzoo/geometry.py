@@ -3,8 +3,8 @@
 Lists of receptive fields on the web disagree, because each is computed for a chain of layers and networks are none.
 Here stride and receptive field are propagated along every path of the graph and united where paths meet::
 
-    >>> views = propagate(graph, sizes={0: (224, 224)})
-    >>> views[graph["block4_add"].index].stride_px
+    >>> views = propagate(net.graph)
+    >>> views[net.graph["block4_add"].index].stride_px
     (8.0, 8.0)
 
 A *view* says, for each spatial axis, that the value at index ``i`` sees the pixels from ``start + i * stride`` up to,

@@ -60,11 +60,27 @@ _swapping = threading.RLock()
 
 
 class GraphError(ValueError):
-    """A network that cannot be read as a graph, with the way out."""
+    """A network that cannot be read as a graph, with the way out.
+
+    Examples
+    --------
+    >>> dc.semantic_map(net, "cat.jpg", "head_pool")
+    Traceback (most recent call last):
+        ...
+    modelzoo.graph.GraphError: 'head_pool' has the shape (None, 1280): no height and width to draw a map of; ...
+    """
 
 
 class UnknownLayerError(KeyError):
-    """A layer that the network does not have."""
+    """A layer that the network does not have.
+
+    Examples
+    --------
+    >>> net.layers["block99_add"]
+    Traceback (most recent call last):
+        ...
+    modelzoo.graph.UnknownLayerError: no layer 'block99_add'; did you mean ...
+    """
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -215,6 +215,11 @@ class Network:
     def class_label(self, index: int) -> str:
         """Name of the class an output stands for; its index as text where there are no names.
 
+        Parameters
+        ----------
+        index
+            Number of the output.
+
         Examples
         --------
         >>> net.class_label(285)
@@ -288,6 +293,11 @@ class Network:
     def read_named(self, pictures: Any) -> tuple[np.ndarray, tuple[str, ...]]:
         """Give what `read` gives, and a word for each row: a file's name, with the second a patch of sound is from.
 
+        Parameters
+        ----------
+        pictures
+            As of `read`.
+
         Examples
         --------
         >>> pictures, names = net.read_named(["cat.jpg", photo])
@@ -308,6 +318,11 @@ class Network:
         A network with one channel is given the luminance of a colour picture; one that takes time before frequency is
         given the spectrogram turned.
 
+        Parameters
+        ----------
+        pictures
+            ``(batch, height, width, 3)`` in [0, 1]; of a sound network spectrogram patches.
+
         Examples
         --------
         >>> values = np.asarray(net.preprocess(net.read("cat.jpg")))
@@ -326,6 +341,11 @@ class Network:
 
     def from_canvas(self, canvas: Any) -> Any:
         """Turn a canvas in [0, 1] into what `preprocess` takes: itself for pictures, levels of a spectrogram for sounds.
+
+        Parameters
+        ----------
+        canvas
+            ``(batch, height, width, channels)`` from 0 to 1.
 
         Examples
         --------
@@ -440,6 +460,11 @@ class Network:
     def node(self, layer: str | Layer) -> Node:
         """Find the node of a layer, by address or as it stands in the table.
 
+        Parameters
+        ----------
+        layer
+            A layer or its address.
+
         Raises
         ------
         UnknownLayerError
@@ -454,6 +479,11 @@ class Network:
 
     def fingerprint(self, layer: str | Layer) -> str:
         """What the layer computes as 64 hexadecimal digits, from its weights as they are now.
+
+        Parameters
+        ----------
+        layer
+            A layer or its address.
 
         Examples
         --------

@@ -35,7 +35,15 @@ __all__ = ["UnknownModelError", "broken_cards", "cards", "load", "models", "pack
 
 
 class UnknownModelError(KeyError):
-    """A name that no network of the zoo has, and that is no file."""
+    """A name that no network of the zoo has, and that is no file.
+
+    Examples
+    --------
+    >>> dc.load("EfficentNetLite0")
+    Traceback (most recent call last):
+        ...
+    modelzoo.registry.UnknownModelError: no network 'EfficentNetLite0' in the zoo of ...; did you mean EfficientNetLite0 or ...?
+    """
 
     def __str__(self) -> str:
         return str(self.args[0])

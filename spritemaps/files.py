@@ -56,7 +56,16 @@ _TEMPORARY = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]+)\.(?P<pid>\d+)\.(?P<token
 
 
 class StoreError(RuntimeError):
-    """A store that cannot be read or written as asked, with the way out."""
+    """A store that cannot be read or written as asked, with the way out.
+
+    Examples
+    --------
+    >>> from spritemaps.merge import merge
+    >>> merge("nowhere", "sprites")
+    Traceback (most recent call last):
+        ...
+    spritemaps.files.StoreError: there is no store at nowhere; expected a folder with spritemaps, or an address
+    """
 
 
 def write_file(path: Path, content: bytes) -> None:

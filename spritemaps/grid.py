@@ -44,6 +44,11 @@ def grid_side(channels: int) -> int:
     ------
     ValueError
         Where there is not at least one channel.
+
+    Examples
+    --------
+    >>> grid_side(528)
+    23
     """
     if channels < 1:
         raise ValueError(f"a grid of {channels} channels; expected 1 or more")
@@ -64,6 +69,11 @@ def cell(channel: int, channels: int) -> tuple[int, int]:
     ------
     IndexError
         Where there is no such channel.
+
+    Examples
+    --------
+    >>> cell(24, 528)
+    (1, 1)
     """
     side = grid_side(channels)
     if not 0 <= channel < channels:
@@ -85,6 +95,11 @@ def channel_at(row: int, column: int, channels: int) -> int:
     ------
     IndexError
         Where the cell lies outside the grid, or no channel fills it.
+
+    Examples
+    --------
+    >>> channel_at(1, 1, 528), channel_at(22, 21, 528)
+    (24, 527)
     """
     side = grid_side(channels)
     if not (0 <= row < side and 0 <= column < side):

@@ -71,6 +71,12 @@ class JobSpec:
         What else decides a byte, as plain JSON: dtype, XLA, batch width, threads, device.
     ladder
         How each attempt at a channel is made, the first first, as plain JSON; empty for one attempt.
+
+    Examples
+    --------
+    >>> spec = JobSpec("small", "parts", small.fingerprint("parts"), 6, "texture", "0" * 64, 32, 0, ((0, 1, 2, 3), (4, 5)))
+    >>> JobSpec.from_bytes(spec.to_bytes()) == spec
+    True
     """
 
     network: str
@@ -151,6 +157,14 @@ class Job:
         What the job froze when it was first opened: what to render by.
     folder
         Where its files lie.
+
+    Examples
+    --------
+    >>> from spritemaps.store import Store
+    >>> spec = JobSpec("small", "parts", small.fingerprint("parts"), 6, "texture", "0" * 64, 32, 0, ((0, 1, 2, 3), (4, 5)))
+    >>> job = Store("sprites").open_job(spec)
+    >>> job.pending, job.todo[0].channels, job.finished
+    ((0, 1), (0, 1, 2, 3), None)
     """
 
     spec: JobSpec

@@ -40,6 +40,13 @@ def find(
     ------
     StoreError
         Where a store's path is a file.
+
+    Examples
+    --------
+    >>> find(net.fingerprint("block9_add"))
+    Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite')
+    >>> find("0" * 64) is None
+    True
     """
     places = [user_store(), packaged_store()]
     if store is not None:
@@ -58,6 +65,11 @@ def user_store() -> Store:
     ------
     StoreError
         Where its path is a file.
+
+    Examples
+    --------
+    >>> user_store().read_only
+    False
     """
     cache = os.environ.get(CACHE_VARIABLE)
     if cache:
@@ -68,5 +80,11 @@ def user_store() -> Store:
 
 
 def packaged_store() -> Store:
-    """Give the store that ships with the package; it is read only."""
+    """Give the store that ships with the package; it is read only.
+
+    Examples
+    --------
+    >>> packaged_store().read_only
+    True
+    """
     return Store(Path(__file__).parent / "data", read_only=True)

@@ -35,7 +35,15 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 
 class ManifestError(ValueError):
-    """A manifest that lacks a field, has one too many, or holds a value that cannot be."""
+    """A manifest that lacks a field, has one too many, or holds a value that cannot be.
+
+    Examples
+    --------
+    >>> Manifest.from_bytes(b"{}", origin="manifest.json")
+    Traceback (most recent call last):
+        ...
+    spritemaps.manifest.ManifestError: manifest.json...
+    """
 
 
 class NewerSchemaError(ManifestError):
@@ -62,6 +70,12 @@ class ChannelRecord:
         Mean activation under transforms that no optimiser drew; None where it was not measured.
     photo_best, photo
         The most that any of the photos reached of the same, and the name of that photo's file; None without photos.
+
+    Examples
+    --------
+    >>> record = dc.spritemap(net, "block9_add").record(24)
+    >>> record.channel, record.alive, record.attempts, record.below_bar
+    (24, True, 1, False)
     """
 
     channel: int
@@ -156,6 +170,12 @@ class Manifest:
         One a channel, in channel order; those of some channels only where the spritemap is a subset.
     pages
         The picture files; none where the sprites are in memory only.
+
+    Examples
+    --------
+    >>> manifest = dc.spritemap(net, "block9_add").manifest
+    >>> manifest.network, manifest.layer, manifest.channels, manifest.tile_px, manifest.recipe_name, manifest.is_complete
+    ('EfficientNetLite0', 'block9_add', 112, 96, 'sprite', True)
     """
 
     network: str

@@ -1,7 +1,9 @@
 """One store made of two.
 
-    >>> print(merge("from-the-cluster", "gs://our-bucket/spritemaps"))
-    12 layers copied, 3 replaced by better ones, 40 kept; 48.2 MB
+    ::
+
+        print(merge("from-the-cluster", "gs://our-bucket/spritemaps"))
+        # 12 layers copied, 3 replaced by better ones, 40 kept; 48.2 MB
 
 Layers are rendered on several machines, and one store shows them all. What the target lacks is copied. Where both have
 a layer by the same recipe, the target's stays unless the other's is better by a rule that is told: fewer dead channels,

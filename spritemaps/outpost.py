@@ -27,6 +27,12 @@ class Outpost(Store):
         Where layers are rendered and kept.
     far
         Where they are sent.
+
+    Examples
+    --------
+    >>> store = Outpost(Store("near"), far=Store("far"))
+    >>> store.find(net.fingerprint("block9_add")) is None
+    True
     """
 
     far: Store

@@ -83,6 +83,11 @@ def is_remote(path: Path) -> bool:
     ----------
     path
         A folder, or an address as ``gs://bucket/sprites``.
+
+    Examples
+    --------
+    >>> is_remote("gs://bucket/sprites"), is_remote("sprites")
+    (False, False)
     """
     return isinstance(path, RemoteFolder)
 

@@ -1,9 +1,7 @@
 """A folder of spritemaps: found by what the layer is, not by what it is called.
 
-    >>> store = Store("spritemaps")
-    >>> store.find(fingerprint)
-    Spritemap('InceptionV1', 'mixed4d': 528 channels, 64 px, recipe 'sprite')
-    >>> job = store.open_job(spec)               # to render what is not there yet
+    >>> dc.spritemap(net, "block9_add").record(24).alive
+    True
 
 Names lie: a retrained layer keeps its name, and the frozen part of a transferred network gets a new one. A store
 therefore answers to fingerprints. Its ``index.json`` is a shortcut and no authority: what counts is the manifest beside
@@ -55,6 +53,15 @@ class Store:
     ------
     StoreError
         Where `root` is a file.
+
+    Examples
+    --------
+    >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+    >>> store = Store("sprites")
+    >>> store.address, store.layers(), store.unfinished()
+    ('sprites', (Spritemap('small', 'parts': 6 channels, 32 px, recipe 'texture'),), ())
+    >>> store.find(small.fingerprint("parts"))
+    Spritemap('small', 'parts': 6 channels, 32 px, recipe 'texture')
     """
 
     root: Path

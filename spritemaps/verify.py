@@ -90,9 +90,10 @@ def verify(store: Store) -> Verified:
 
     Examples
     --------
-    >>> from spritemaps import packaged_store
-    >>> verify(packaged_store()).faults
-    ()
+    >>> verify(Store("nowhere"))
+    Traceback (most recent call last):
+        ...
+    spritemaps.files.StoreError: there is no store at nowhere; expected a folder with spritemaps, or an address
     """
     root = store.root
     if isinstance(root, Path) and not root.is_dir():

@@ -18,7 +18,47 @@ import numpy as np
 __all__ = ["SLOW", "lay_out", "names_used", "write_files"]
 
 # Examples that take more than about two seconds: `make test-all` runs them.
-SLOW: frozenset[str] = frozenset()
+SLOW: frozenset[str] = frozenset(
+    {
+        "diamond.attribution.flow.flow",
+        "diamond.attribution.flowed.Flow",
+        "diamond.attribution.saliency_map.SaliencyMap.randomisation",
+        "diamond.callbacks.training_atlas.TrainingAtlas",
+        "diamond.callbacks.training_log.TrainingLog",
+        "diamond.features.render.render",
+        "diamond.features.rendering.Rendering",
+        "diamond.features.search.RecipeSearch",
+        "diamond.features.search.find_recipe",
+        "diamond.features.sound_rendering.SoundRendering",
+        "diamond.inspection.exemplified.Exemplars.keep",
+        "diamond.inspection.inversion.invert",
+        "diamond.inspection.inverted.Inversion",
+        "diamond.pregenerate.diverse.diverse",
+        "diamond.pregenerate.report.PregenerationReport",
+        "diamond.pregenerate.run.pregenerate",
+        "diamond.pregenerate.status",
+        "diamond.transfer.compare.compare",
+        "diamond.transfer.comparison.Comparison",
+        "diamond.transfer.comparison.Comparison.before_and_after",
+        "diamond.transfer.cut_points.cut_points",
+        "diamond.transfer.cut_report.CutReport",
+        "diamond.transfer.freeze_hints.FreezeHints",
+        "diamond.transfer.freeze_hints.freeze_hints",
+        "diamond.transfer.head_start",
+        "diamond.transfer.train.train",
+        "diamond.transfer.training.Training",
+        "modelzoo.architectures.inception_v4",
+        "modelzoo.architectures.keras_applications",
+        "modelzoo.architectures.pnasnet",
+        "modelzoo.check",
+        "modelzoo.value_range",
+        "spritemaps.merge.merge",
+        "spritemaps.site",
+        "spritemaps.site.site",
+        "spritemaps.store.Store",
+        "spritemaps.verify",
+    }
+)
 
 CLASSES = ("brick", "grass", "gravel")
 RATE = 16000

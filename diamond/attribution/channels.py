@@ -130,6 +130,19 @@ def channel_attribution(
         Where no gradient reaches the layer from the class, and for inputs that are not filled.
     ValueError
         Where `top` is less than 1, no layer is given, and for activations that are NaN or infinite, naming the layer.
+
+    Examples
+    --------
+    >>> found = dc.channel_attribution(net, "cat.jpg", "block9_add", top=3)
+    >>> found.channels, found.scores.round(2)
+    (array([48, 96, 71]), array([0.45, 0.35, 0.33], dtype=float32))
+
+    Two classes against each other, at two layers, over a folder of photos:
+
+    >>> layers = ["block4_add", "block14_add"]
+    >>> both = dc.channel_attribution(net, "photos/", layers, positive="tabby", negative="tiger cat")
+    >>> both["block14_add"].question, both["block14_add"].per_image.shape
+    ('tabby against tiger cat', (8, 10))
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more channels")

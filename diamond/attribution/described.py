@@ -86,19 +86,14 @@ class ChannelWords:
     >>> words = dc.describe(net, "photos/", "block14_add", channels=[170], classes=5, progress=False).channels[0]
     >>> words.channel, words.sentence
     (170, 'pushes espresso, coffee mug and matchstick; fires in no fixed place, in 8 of 8 pictures')
-    >>> words.towards, words.away
-    (Pushed(classes=(('espresso', 0.2331495870681174), ('coffee mug', 0.21433038253650738), ('matchstick',
-     0.15929248219669534), ('crane', 0.1573102167536199), ('lesser panda', 0.15251631860934867)), kind=None,
-     share=0.0, members=()), Pushed(classes=(('Petri dish', 0.17150909394643532), ('sea anemone',
-     0.15758710016182886), ('Dutch oven', 0.13648259091808723), ('chiton', 0.1341765870960735), ('waffle iron',
-     0.13222285010072665)), kind=None, share=0.0, members=()))
-    >>> words.does, words.holds_back, words.shown
-    ('pushes espresso, coffee mug and matchstick', 'holds back Petri dish, sea anemone and Dutch oven',
-     (('espresso', 0.2331495870681174), ('coffee mug', 0.21433038253650738), ('matchstick', 0.15929248219669534),
-     ('crane', 0.1573102167536199), ('Petri dish', -0.17150909394643532), ('sea anemone', -0.15758710016182886)))
-    >>> words.where, words.place, round(words.share, 2), words.fires_in, words.pictures, words.most_in
-    ('in no fixed place', 'in no fixed place, in 8 of 8 pictures', 0.16, 8, 8, ('astronaut.jpg', 'rocket.jpg',
-     'flower.jpg'))
+    >>> words.towards.classes[0][0], words.away.classes[0][0], len(words.shown)
+    ('espresso', 'Petri dish', 6)
+    >>> words.does, words.holds_back
+    ('pushes espresso, coffee mug and matchstick', 'holds back Petri dish, sea anemone and Dutch oven')
+    >>> words.where, words.place, round(words.share, 2), words.fires_in, words.pictures
+    ('in no fixed place', 'in no fixed place, in 8 of 8 pictures', 0.16, 8, 8)
+    >>> words.most_in
+    ('astronaut.jpg', 'rocket.jpg', 'flower.jpg')
     """
 
     channel: int

@@ -71,6 +71,8 @@ class Groups(Result):
     (0.5, 0.5, None, ())
     >>> len(found.top_channels(0)), found.sprites
     (4, Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite'))
+    >>> found.summary[:12]
+    'They explain'
     >>> found.to_dataframe().columns.to_list()
     ['group', 'effect', 'channels', 'cat.jpg', 'coffee.jpg']
     >>> found.plot()

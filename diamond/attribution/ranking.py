@@ -69,19 +69,22 @@ class ChannelAttribution(Result):
 
     Examples
     --------
-    >>> found = dc.channel_attribution(net, ["cat.jpg", "coffee.jpg"], "block9_add", positive="tabby", negative="tiger cat", top=3)
+    >>> photos = ["cat.jpg", "coffee.jpg"]
+    >>> found = dc.channel_attribution(net, photos, "block9_add", positive="tabby", negative="tiger cat", top=3)
     >>> found.network, found.layer, found.images, found.method
     ('EfficientNetLite0', 'block9_add', ('cat.jpg', 'coffee.jpg'), 'gradient')
     >>> found.question, found.opponent, found.measure
     ('tabby against tiger cat', 'tiger cat', 'gradient x activation, in logits, summed over 2 pictures')
     >>> found.positive, found.negative, found.logits.round(1)
     (('tabby', 'tabby'), ('tiger cat', 'tiger cat'), array([-0.8, -0.5], dtype=float32))
-    >>> found.channels, found.scores.round(2), round(float(found.strongest), 2), found.opposed
+    >>> found.channels, found.scores.round(2), round(found.strongest, 2), found.opposed
     (array([ 4, 30,  0]), array([0.5 , 0.3 , 0.24], dtype=float32), 0.5, array([96, 38, 18]))
     >>> found.per_image.shape, found.all_scores.shape, found.totals.shape, found.means.shape, found.spreads.shape
     ((2, 3), (2, 112), (112,), (112,), (112,))
-    >>> found.changes, found.skipped, found.pictures.shape, found.sprites
-    (None, (), (2, 224, 224, 3), Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite'))
+    >>> found.changes, found.skipped, found.pictures.shape
+    (None, (), (2, 224, 224, 3))
+    >>> found.sprites
+    Spritemap('EfficientNetLite0', 'block9_add': 112 channels, 96 px, recipe 'sprite')
     >>> found.to_dataframe().iloc[:2, :3].round(2)
        channel  score  mean
     0        4    0.5  0.25

@@ -118,11 +118,11 @@ def saliency(
 
     Examples
     --------
-    >>> found = dc.saliency(net, "cat.jpg")
-    >>> found.heatmap.shape
+    >>> dc.saliency(net, "cat.jpg").heatmap.shape
     (224, 224)
-    >>> both = dc.saliency(net, ["cat.jpg", "coffee.jpg"], method=["gradient_x_input", "grad_cam"], target="tabby", progress=False)
-    >>> both["grad_cam"].shape, both.heatmaps("grad_cam").shape
+    >>> methods = ["gradient_x_input", "grad_cam"]
+    >>> found = dc.saliency(net, ["cat.jpg", "coffee.jpg"], method=methods, target="tabby", progress=False)
+    >>> found["grad_cam"].shape, found.heatmaps("grad_cam").shape
     ((2, 7, 7, 1), (2, 224, 224))
     """
     methods = _methods(net, method)

@@ -80,6 +80,26 @@ class SaliencyMap(Result):
     settings, opponents, given, sizes
         What was asked, so that `randomisation` can ask it again: the settings, ``(image,)`` the class held against each,
         and for each batch the values of other inputs and how many pictures it has.
+
+    Examples
+    --------
+    >>> found = dc.saliency(net, ["cat.jpg", "coffee.jpg"], method=["gradient", "grad_cam"], progress=False)
+    >>> found.network, found.images, found.methods, found.targets, found.layer
+    ('EfficientNetLite0', ('cat.jpg', 'coffee.jpg'), ('gradient', 'grad_cam'), ('tiger cat', 'espresso'), 'head_relu')
+    >>> found.classes, found.scores.round(1), found.opponents, found.changes
+    (array([282, 967], dtype=int32), array([ 9.2, 11.4], dtype=float32), array([282, 967], dtype=int32), None)
+    >>> found["grad_cam"].shape, found.values[0].shape, found.pictures.shape, found.heatmap.shape
+    ((2, 7, 7, 1), (2, 224, 224, 3), (2, 224, 224, 3), (224, 224))
+    >>> found.in_words("grad_cam"), len(found.notes), found.skipped
+    ('Grad-CAM', 1, ())
+    >>> found.settings.methods, found.given, found.sizes
+    (('gradient', 'grad_cam'), ({},), (2,))
+    >>> found.to_dataframe().columns.to_list()
+    ['image', 'target', 'score', 'method', 'row', 'column', 'sum']
+    >>> found.plot()
+    <Figure size ... with 6 Axes>
+    >>> found.save("saliency.html")
+    PosixPath('saliency.html')
     """
 
     network: str

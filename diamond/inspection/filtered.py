@@ -83,10 +83,13 @@ class Filters(Result):
     >>> found = dc.filters(net, "stem_conv", channels=[0, 7])
     >>> found.network, found.layer, found.kind, found.channels, found.sort, found.scale, found.top
     ('EfficientNetLite0', 'stem_conv', 'convolution', array([0, 7]), 'norm', 'own', 5)
-    >>> found.weights.shape, found.places, found.inputs.shape, found.colours, found.is_sound
-    ((2, 3, 3, 3), (3, 3), (2, 3), True, False)
-    >>> found.norms.round(2), found.smoothness.round(2), found.noisy, len(found.layer_smoothness), round(found.noise_band, 2)
-    (array([61.88,  9.96]), array([0.02, 0.87]), array([ True, False]), 32, 0.33)
+    >>> found.weights.shape, found.places, found.inputs.shape, found.colours, found.is_sound, found.notes
+    ((2, 3, 3, 3), (3, 3), (2, 3), True, False,
+     ('4 of 32 filters are less than a hundredth of the median: they do next to nothing.',))
+    >>> found.norms.round(2), found.smoothness.round(2), found.noisy
+    (array([61.88,  9.96]), array([0.02, 0.87]), array([ True, False]))
+    >>> len(found.layer_smoothness), round(found.noise_band, 2)
+    (32, 0.33)
     >>> found.batch_norm, found.reads, found.has_connections, found.connections.shape
     ('stem_bn', None, False, (2, 3))
     >>> found.sprites.layer, found.read_sprites, found.title

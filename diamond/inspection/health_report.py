@@ -175,13 +175,16 @@ class Health(Result):
     --------
     >>> found = dc.health(net, "photos/", layers=["stem_relu", "block4_add"], progress=False)
     >>> found.network, found.count, found.noun, found.skipped, found.notes
-    ('EfficientNetLite0', 8, 'pictures', (), ('Only 8 pictures: a channel that stays at 0 in all of them may fire for others.',))
+    ('EfficientNetLite0', 8, 'pictures', (), ('Only 8 pictures: a channel that stays at 0 in all of them may fire
+     for others.',))
     >>> found.layers[0].layer, len(found["stem_relu"].dead), found.flagged
     ('stem_relu', 4, {'dead': ('stem_relu',), 'redundant': ('stem_relu',)})
     >>> print(found.sentence)
-    2 layers over 8 pictures: 4 of 72 channels stay at 0 in all of them, the largest share in stem_relu (4 of 32). Flagged layers: dead 1, redundant 1.
+    2 layers over 8 pictures: 4 of 72 channels stay at 0 in all of them,
+     the largest share in stem_relu (4 of 32). Flagged layers: dead 1, redundant 1.
     >>> found.to_dataframe().columns.to_list()
-    ['layer', 'kind', 'filters', 'channels', 'dead', 'idle', 'sparsity', 'saturation', 'effective_rank', 'smoothness', 'redundant', 'alike', 'samples', 'flags']
+    ['layer', 'kind', 'filters', 'channels', 'dead', 'idle', 'sparsity', 'saturation', 'effective_rank',
+     'smoothness', 'redundant', 'alike', 'samples', 'flags']
     >>> found.plot()
     <Figure size ... with 6 Axes>
     >>> found.save("health.html")

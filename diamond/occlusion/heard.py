@@ -48,6 +48,30 @@ class SoundOcclusion(Audible):
         The sound itself: samples, mel energies, frontend.
     fill
         What stood in the windows, in words.
+
+    Examples
+    --------
+    >>> found = dc.occlude(ear, "song.wav", shape="time", window=0.5, stride=0.25, progress=False)
+    >>> found.network, found.image, len(found.targets), found.question == found.targets[0], found.fill
+    ('Yamnet256_esc10', 'song.wav', 1, True, 'the mean level of each band')
+    >>> found.heatmap.shape, found.heatmaps.shape, found.probability_heatmaps.shape, found.levels.shape
+    ((64, 297), (1, 64, 297), (1, 64, 297), (64, 297))
+    >>> found.scores.shape, found.probability_scores.shape, found.logits.shape, found.probabilities.shape
+    ((11, 1), (11, 1), (1,), (1,))
+    >>> len(found.strips), found.strips.words(0), found.heard.sound.sr
+    (11, '0.01 to 0.51 s', 16000)
+    >>> found.bands_hz.shape, found.times_s.shape, found.over_time().shape, found.over_frequency().shape
+    ((64,), (297,), (297,), (64,))
+    >>> len(found.strongest), len(found.players)
+    (6, 3)
+    >>> found.alone(), found.removed().duration_s
+    (Sound of 3 s: 48,000 samples at 16000 Hz, 3.0)
+    >>> found.to_dataframe().columns.to_list()
+    ['window', 'low_hz', 'from_s', 'high_hz', 'to_s', 'target', 'logit', 'probability']
+    >>> found.plot()
+    <Figure size ... with 4 Axes>
+    >>> found.save("song.html")
+    PosixPath('song.html')
     """
 
     FRAME_PX: ClassVar[int] = 860

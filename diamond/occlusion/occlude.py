@@ -192,6 +192,19 @@ def occlude(
     -----
     UserWarning
         Where windows leave pixels uncovered.
+
+    Examples
+    --------
+    >>> found = dc.occlude(net, "cat.jpg", window=64, stride=32, progress=False)
+    >>> found.heatmap.shape, found.scores.shape
+    ((224, 224), (36, 1))
+
+    Two classes at once, a blurred photo under the window:
+
+    >>> targets = ["tabby", "tiger cat"]
+    >>> found = dc.occlude(net, "cat.jpg", target=targets, window=64, stride=32, fill="blur", progress=False)
+    >>> found.targets, found.heatmaps.shape
+    (('tabby', 'tiger cat'), (2, 224, 224))
     """
     if net.input.audio is not None and _are_sounds(inputs):
         _refuse_for_sounds(outside=outside, layer=layer, given=given, share=share, stream=stream, method=method)

@@ -115,15 +115,11 @@ def pregenerate(
 
     Examples
     --------
-    >>> report = dc.pregenerate(net, ["block9_add"], channels=[71, 25], store="sprites", size=64, steps=16, progress=False)
-    >>> report.complete, report.layers[0].layer
-    (False, 'block9_add')
-    >>> dc.spritemap(net, "block9_add", store="sprites").channels
-    (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
-     29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55,
-     56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82,
-     83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107,
-     108, 109, 110, 111)
+    >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
+    >>> report.complete, [layer.layer for layer in report.layers]
+    (True, ['parts'])
+    >>> dc.spritemap(small, "parts", store="sprites")
+    Spritemap('small', 'parts': 6 channels, 32 px, recipe 'texture')
     """
     if engine not in ENGINES:
         raise ValueError(f"no engine {engine!r}; expected {' or '.join(map(repr, ENGINES))}")

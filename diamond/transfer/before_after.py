@@ -49,6 +49,23 @@ class BeforeAfter(Result):
         On how many pictures or sounds.
     before, after
         Spritemaps of these channels; None where none were found and none rendered.
+
+    Examples
+    --------
+    >>> training = dc.train(student, "textures/train", epochs=1, unfreeze=1, fine_epochs=1, progress=False)
+    >>> found = dc.before_and_after(net, student, "textures/val", "block4_add", top=4, render=False, progress=False)
+    >>> found.names, found.count, found.channels.shape, found.changes.shape, found.change.layer
+    (('EfficientNetLite0', 'student'), 12, (4,), (4,), 'block4_add')
+    >>> found.before.layer, found.after
+    ('block4_add', Spritemap('EfficientNetLite0', 'block4_add': 4 of 40 channels, 96 px, recipe 'texture'))
+    >>> len(found.sentence) > 0
+    True
+    >>> found.to_dataframe().columns.to_list()
+    ['channel', 'change']
+    >>> found.plot()
+    <Figure size ... with 8 Axes>
+    >>> found.save("changes.html")
+    PosixPath('changes.html')
     """
 
     names: tuple[str, str]
@@ -163,7 +180,10 @@ def before_and_after(
 
     Examples
     --------
-    >>> dc.before_and_after(net, student, "flowers/val", "block9_add", top=6).plot()
+    >>> training = dc.train(student, "textures/train", epochs=1, unfreeze=1, fine_epochs=1, progress=False)
+    >>> found = dc.before_and_after(net, student, "textures/val", "block4_add", top=4, render=False, progress=False)
+    >>> found.changes.shape, found.names
+    ((4,), ('EfficientNetLite0', 'student'))
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more channels")

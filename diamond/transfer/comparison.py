@@ -157,6 +157,36 @@ class Comparison(Result):
         Name and reason of each sample that could not be read.
     notes
         What to know about these data, in sentences.
+
+    Examples
+    --------
+    >>> other = dc.attach(net, "block2_add", classes=student.classes.names, name="other")
+    >>> training = [dc.train(each, "textures/train", epochs=1, augment=False, progress=False) for each in (student, other)]
+    >>> found = dc.compare([student, other], "textures/val", latency=False, progress=False)
+    >>> found.names, found.classes, found.counts, found.level, found.skipped
+    (('student', 'other'), ('brick', 'grass', 'gravel'), (4, 4, 4), 0.95, ())
+    >>> found.samples[0], found.labels.shape, found.answers.shape, found.confidences.shape
+    ('brick/30.png', (12,), (2, 12), (2, 12))
+    >>> found.true_probabilities.shape, found.confusion.shape
+    ((2, 12), (2, 3, 4))
+    >>> len(found.disagreements) == found.disagreeing, len(found.thumbnails) == found.disagreeing
+    (True, True)
+    >>> found.networks[0].name, len(found.pairs_found), len(found.changes), found.notes
+    ('student', 1, 3, ('Only 12 samples: the intervals are wide, and few differences can be told.',))
+    >>> found.pairs.columns.to_list()
+    ['first', 'second', 'difference', 'low', 'high', 'only_first_right', 'only_second_right', 'p', 'p_holm']
+    >>> found.rates.columns.to_list()
+    ['network', 'class', 'answer', 'right', 'count', 'of', 'rate', 'low', 'high']
+    >>> len(found.sentence) > 0
+    True
+    >>> found.to_dataframe().columns.to_list()
+    ['network', 'samples', 'accuracy', 'low', 'high', 'balanced_accuracy', 'balanced_low', 'balanced_high',
+     'other_answers', 'calibration_error', 'brier', 'negative_log_likelihood', 'parameters', 'multiply_adds',
+     'bytes', 'latency_s']
+    >>> found.plot("rates")
+    <Figure size ... with 1 Axes>
+    >>> found.save("comparison.html")
+    PosixPath('comparison.html')
     """
 
     FRAME_PX: ClassVar[int] = 900
@@ -280,6 +310,15 @@ class Comparison(Result):
         ------
         UnknownLayerError, ValueError
             As of `dc.before_and_after`; and for numbers of no two networks.
+
+        Examples
+        --------
+        >>> training = dc.train(student, "textures/train", epochs=1, unfreeze=1, fine_epochs=1, progress=False)
+        >>> pictures, labels = ["cat.jpg", "coffee.jpg"], ["brick", "grass"]
+        >>> before = dc.attach(net, "block4_add", classes=student.classes.names, name="before")
+        >>> found = dc.compare([before, student], pictures, labels, latency=False, progress=False)
+        >>> found.before_and_after("block4_add", render=False, progress=False).names
+        ('before', 'student')
         """
         from diamond.transfer.before_after import before_and_after
 

@@ -99,7 +99,8 @@ def cut_points(
 
     Examples
     --------
-    >>> report = dc.cut_points(net, "textures/train", layers=["block2_add", "block4_add", "block9_add"], latency=False, progress=False)
+    >>> layers = ["block2_add", "block4_add", "block9_add"]
+    >>> report = dc.cut_points(net, "textures/train", layers=layers, latency=False, progress=False)
     >>> report.recommended in report.tied
     True
     """

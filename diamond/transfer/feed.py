@@ -1,8 +1,10 @@
 """What a student is trained on: samples as batches of what its network sees.
 
-    >>> held = hold(student, read_samples("flowers/"))        # read once, as the network reads them
-    >>> shown = dataset(student, held, batch=32, augment=True, seed=0)
-    >>> student.model.fit(shown, steps_per_epoch=steps(held, 32))
+    >>> from diamond.transfer.samples import read_samples
+    >>> held = hold(student, read_samples("textures/val"))        # read once, as the network reads them
+    >>> shown = dataset(student, held, batch=8, augment=True, seed=0)
+    >>> next(iter(shown))[0].shape.as_list()
+    [8, 224, 224, 3]
 
 A network takes pictures in [0, 1] and its card says what becomes of them, so ``model.fit`` on pictures as they come would
 train on other values than `Network.predict` shows it. Here pictures are read as `Network.read` reads them, held as bytes

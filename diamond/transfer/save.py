@@ -49,8 +49,10 @@ def save(net: Network, path: str | Path, *, reports: Sequence[Result] = (), over
 
     Examples
     --------
-    >>> dc.save(student, "flowers")
-    'flowers'
+    >>> dc.save(student, "student")
+    'student'
+    >>> dc.load("student").classes.names
+    ('brick', 'grass', 'gravel')
     """
     pages: dict[str, bytes] = {}
     for report in reports:

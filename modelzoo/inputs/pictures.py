@@ -4,9 +4,7 @@
 
     >>> image("cat.jpg").shape
     (300, 451, 3)
-    >>> image("https://example.org/cat.jpg", size=224).shape
-    (224, 224, 3)
-    >>> images([skimage.data.chelsea(), "cat.jpg"], size=224).shape
+    >>> images([photo, "cat.jpg"], size=224).shape
     (2, 224, 224, 3)
 
 Every network of the zoo takes float32 RGB in [0, 1] and scales it by itself. A picture that comes otherwise gives no

@@ -37,7 +37,15 @@ EXPECTED = "a path, an address, a Sound, (samples, rate), or an array of samples
 
 
 class SoundError(ValueError):
-    """A source that gives no sound, or one whose values leave a doubt."""
+    """A source that gives no sound, or one whose values leave a doubt.
+
+    Examples
+    --------
+    >>> dc.load_sound((np.array([0.0, np.nan], np.float32), 16000))
+    Traceback (most recent call last):
+        ...
+    modelzoo.inputs.sounds.SoundError: 1 of 2 samples are NaN or infinite
+    """
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,9 @@
 
 ::
 
-    >>> model = read_keras_model(Path("mobilenet_v1_0.25_224.h5"))
+    >>> small.model.save("small.h5")
+    >>> read_keras_model(Path("small.h5")).get_layer("parts").output.shape
+    (None, 13, 13, 6)
 
 The description of a model inside an ``.h5`` is a text that Keras 3 no longer takes word by word: it refuses the argument
 ``groups`` that Keras 2 gave every ``DepthwiseConv2D``, and it forbids the ``/`` that names of layers used to hold. It also
