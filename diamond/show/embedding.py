@@ -29,6 +29,8 @@ ROWS = 512
 FIGURE_IN = 6.4
 # What a thumbnail in the map measures, as a share of the map's side: all of them together cover it about once.
 COVER, SMALLEST, LARGEST = 0.8, 0.028, 0.11
+# Thumbnails of this side or more bear the letter of their class.
+MARKED = 0.03
 GOLDEN = 0.61803
 
 
@@ -38,6 +40,11 @@ def class_colours(n: int) -> list[tuple[int, int, int]]:
         return list(TINTS[:n])
     made = [colorsys.hls_to_rgb(i * GOLDEN % 1, (0.42, 0.6)[i % 2], 0.72) for i in range(n)]
     return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in made]
+
+
+def class_mark(i: int) -> str:
+    """Give the letters that stand for class `i` beside its colour: A to Z, then AA and on."""
+    return (chr(64 + i // 26) if i >= 26 else "") + chr(65 + i % 26)
 
 
 def embedding_page(found: Embedding) -> str:
@@ -57,6 +64,8 @@ def embedding_page(found: Embedding) -> str:
         grid=grid,
         side=round(100 * _side(len(shown)), 2),
         colours=class_colours(len(found.classes)),
+        mark=class_mark,
+        marked=100 * MARKED,
         counts=None if found.labels is None else np.bincount(found.labels, minlength=len(found.classes)).tolist(),
         nearest=_nearest(found, shown),
         trusted={name: value for name, value in found.trustworthiness.items() if math.isfinite(value)},
@@ -94,7 +103,7 @@ def embedding_figure(found: Embedding) -> Figure:
         panel.spines[:].set_visible(False)
         panel.set_title(f"{name}, trustworthiness {trusted[key]}" if key in trusted else name, fontsize=9)
     if colours:
-        handles = [_dot(colour, name) for colour, name in zip(colours, found.classes, strict=True)]
+        handles = [_dot(colour, f"{class_mark(i)}  {found.classes[i]}") for i, colour in enumerate(colours)]
         figure.legend(
             handles=handles, loc="outside lower center", ncols=min(10, len(handles)), fontsize=8, frameon=False
         )
@@ -176,6 +185,11 @@ def _thumbnails(
             bboxprops={"edgecolor": edge, "linewidth": 1.6, "facecolor": "none"},
         )
         panel.add_artist(box)
+        if found.labels is not None and side >= MARKED:
+            panel.text(
+                *(place + side / 2), class_mark(int(found.labels[i])), fontsize=6, ha="right", va="bottom",
+                color="#10161c", bbox={"facecolor": edge, "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
 
 
 def _dot(colour: tuple[int, int, int], name: str) -> Any:
