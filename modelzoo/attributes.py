@@ -66,6 +66,12 @@ def describe(node: Node) -> Description:
         Plain values only (strings, numbers, booleans, None, tuples of these). ``op`` is one of input, identity,
         convolution, transposed_convolution, dense, pooling, global_pooling, pad, crop, upsample, normalise,
         nonlinearity, affine, merge, concatenate, elementwise, reduce, slice, pad_all, flatten, reshape, unknown.
+
+    Examples
+    --------
+    >>> described = describe(net.graph["stem_conv"])
+    >>> described["op"], described["kernel"], described["stride"], described["padding"]
+    ('convolution', (3, 3), (2, 2), 'same')
     """
     if node.is_input:
         return {"op": "input"}

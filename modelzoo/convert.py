@@ -86,6 +86,14 @@ def convert(
         Where the user's zoo has the name.
     WeightsError
         Where the file cannot be read as a network.
+
+    Examples
+    --------
+    >>> small.model.save("mine.keras")
+    >>> folder = convert("mine.keras", name="Mine", value_range=(0, 1))
+    >>> net = dc.load("Mine")
+    >>> net.output_size, net.input.value_range
+    (3, (0.0, 1.0))
     """
     from modelzoo.registry import load, require_tensorflow_backend
     from modelzoo.user_zoo import check_name, write_network, zoo_folder

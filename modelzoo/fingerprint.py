@@ -58,6 +58,11 @@ def fingerprints(graph: Graph, spec: InputSpec, nodes: Iterable[Node] | None = N
         What the network takes: its values are part of every fingerprint.
     nodes
         Whose fingerprints are asked for.
+
+    Examples
+    --------
+    >>> fingerprints(net.graph, net.input)[net.graph["block4_add"].index] == net.fingerprint("block4_add")
+    True
     """
     found: dict[int, str] = {}
     for node in graph.nodes if nodes is None else graph.ancestors(nodes):

@@ -95,6 +95,12 @@ def propagate(graph: Graph, shapes: Mapping[int, Shape] | None = None) -> dict[i
     -------
     dict
         ``{node index: View}``, None where a view is unknown.
+
+    Examples
+    --------
+    >>> view = propagate(net.graph)[net.graph["block4_add"].index]
+    >>> view.stride_px
+    (8.0, 8.0)
     """
     known = {node.index: node.shape for node in graph} | dict(shapes or {})
     views: dict[int, View | None] = {}

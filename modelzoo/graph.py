@@ -116,6 +116,14 @@ class Node:
         The tensors it reads, in the order of its arguments.
     shapes
         Shape of each output, the batch first: ``(None, 28, 28, 40)``.
+
+    Examples
+    --------
+    >>> node = net.graph["stem_relu"]
+    >>> node.index, node.address, node.kind, node.inputs, node.shape, node.nonlinearity, node.is_input
+    (3, 'stem_relu', 'ReLU', (Ref(node=2, output=0),), (None, 112, 112, 32), 'relu6', False)
+    >>> [weight.name for weight in net.graph["stem_conv"].weights]
+    ['kernel']
     """
 
     index: int
@@ -194,6 +202,13 @@ class Graph:
         The tensors the network takes and gives.
     aliases
         Addresses that stand for another node: a nested model's name for its last node.
+
+    Examples
+    --------
+    >>> len(net.graph.nodes), net.graph.inputs, net.graph["block9_add"].kind, "nowhere" in net.graph
+    (145, (Ref(node=0, output=0),), 'Add', False)
+    >>> [node.address for node in net.graph.ancestors([net.graph["stem_relu"]])]
+    ['image', 'stem_conv', 'stem_bn', 'stem_relu']
     """
 
     nodes: tuple[Node, ...]
@@ -316,6 +331,12 @@ def read_graph(model: keras.Model) -> Graph:
     GraphError
         For a subclassed model, whose ``call`` is code and no graph, and for a Sequential without an input shape; both
         messages say what to do.
+
+    Examples
+    --------
+    >>> graph = read_graph(small.model)
+    >>> [node.address for node in graph.nodes][:3]
+    ['input_layer', 'edges:linear', 'edges']
     """
     if not isinstance(model, keras.Model):
         raise GraphError(f"expected a Keras model, found {type(model).__module__}.{type(model).__qualname__}")

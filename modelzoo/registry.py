@@ -42,7 +42,7 @@ class UnknownModelError(KeyError):
     >>> dc.load("EfficentNetLite0")
     Traceback (most recent call last):
         ...
-    modelzoo.registry.UnknownModelError: no network 'EfficentNetLite0' in the zoo of ...; did you mean EfficientNetLite0 or ...?
+    modelzoo.registry.UnknownModelError: no network 'EfficentNetLite0' in the zoo of ...; did you mean EfficientNetLite0 ...
     """
 
     def __str__(self) -> str:

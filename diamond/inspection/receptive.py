@@ -2,8 +2,7 @@
 
     >>> sight = sight_of(net, "block4_add", size=(224, 224), grid=(28, 28))
     >>> sight.window((3, 5))                                # rows from, columns from, rows to, columns to
-    (0, 0, 62, 78)
-    >>> patch = sight.cut(picture, (3, 5))
+    (0, 14, 65, 81)
 
 The *window* is the receptive field, exactly, as far as it lies in the picture: no pixel outside it has a say in the cell.
 The *crop* is what is shown: as large as the receptive field for every cell alike, so moved into the picture at its

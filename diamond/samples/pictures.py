@@ -44,6 +44,12 @@ def cover(picture: Any, box: tuple[int, int, int, int], fill: Any = "mean", *, s
     ------
     ValueError
         For a box that is empty or leaves the picture, and another fill.
+
+    Examples
+    --------
+    >>> covered = dc.samples.pictures.cover("cat.jpg", (60, 80, 120, 160), fill="blur")
+    >>> covered.shape
+    (300, 451, 3)
     """
     values = image(picture)
     height, width = values.shape[:2]
@@ -72,6 +78,11 @@ def blur(picture: Any, sigma_px: float) -> np.ndarray:
     ------
     ValueError
         For a deviation below 0.
+
+    Examples
+    --------
+    >>> np.abs(dc.samples.pictures.blur(photo, 3) - photo).max().round(1)
+    np.float32(0.7)
     """
     if not sigma_px >= 0:
         raise ValueError(f"sigma_px is {sigma_px!r}; expected 0 or more pixels")
@@ -94,6 +105,12 @@ def shift(picture: Any, down_px: int, right_px: int, *, border: str = "mirror") 
     ------
     ValueError
         For another border, and a shift as large as the picture.
+
+    Examples
+    --------
+    >>> moved = dc.samples.pictures.shift(photo, 10, 0)
+    >>> bool((moved[10:] == photo[:-10]).all())
+    True
     """
     values = image(picture)
     if border not in BORDERS:
@@ -126,6 +143,11 @@ def add_noise(picture: Any, deviation: float, *, seed: int = 0) -> np.ndarray:
     ------
     ValueError
         For a deviation below 0.
+
+    Examples
+    --------
+    >>> (dc.samples.pictures.add_noise(np.full((64, 64, 3), 0.5), 0.1) - 0.5).std().round(1)
+    np.float32(0.1)
     """
     if not deviation >= 0:
         raise ValueError(f"deviation is {deviation!r}; expected 0 or more")

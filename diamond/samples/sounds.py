@@ -44,6 +44,12 @@ def time_mask(sound: Any, start_s: float, end_s: float, *, fill: str = "silence"
         Where that is no stretch of the sound.
     ValueError
         For another fill.
+
+    Examples
+    --------
+    >>> silent = dc.samples.sounds.time_mask("song.wav", 1.0, 1.5)
+    >>> float(abs(silent.samples[17000:23000]).max())
+    0.0
     """
     given = load_sound(sound)
     if not 0 <= start_s < end_s or start_s >= given.duration_s:
@@ -74,6 +80,11 @@ def band_stop(sound: Any, low_hz: float, high_hz: float) -> Sound:
     ------
     SoundError
         Where that is no band below half the rate, or the sound is too short to filter.
+
+    Examples
+    --------
+    >>> dc.samples.sounds.band_stop("song.wav", 500, 2000)
+    Sound of 3 s: 48,000 samples at 16000 Hz
     """
     from scipy.signal import butter, sosfiltfilt  # type: ignore[import-untyped]
 
@@ -110,6 +121,11 @@ def add_noise(sound: Any, snr_db: float, *, seed: int = 0) -> Sound:
     ------
     SoundError
         Where the sound is silent: nothing lies below it.
+
+    Examples
+    --------
+    >>> dc.samples.sounds.add_noise("song.wav", snr_db=20)
+    Sound of 3 s: 48,000 samples at 16000 Hz
     """
     given = load_sound(sound)
     if _loudness(given) == 0:
@@ -134,6 +150,11 @@ def shift(sound: Any, seconds: float, *, border: str = "silence") -> Sound:
     ------
     ValueError
         For another border.
+
+    Examples
+    --------
+    >>> dc.samples.sounds.shift("song.wav", 0.5).duration_s
+    3.0
     """
     given = load_sound(sound)
     if border not in ("silence", "wrap"):
@@ -157,6 +178,11 @@ def pitch(sound: Any, semitones: float) -> Sound:
         Path, URL, `Sound`, or ``(samples, rate)``.
     semitones
         Twelve are an octave.
+
+    Examples
+    --------
+    >>> dc.samples.sounds.pitch("song.wav", -5).duration_s
+    3.0
     """
     from librosa.effects import pitch_shift
 
@@ -178,6 +204,11 @@ def speed(sound: Any, factor: float) -> Sound:
     ------
     ValueError
         For a factor that is not above 0.
+
+    Examples
+    --------
+    >>> dc.samples.sounds.speed("song.wav", 2.0).duration_s
+    1.5
     """
     from librosa.effects import time_stretch
 

@@ -18,7 +18,23 @@ __all__ = ["Result"]
 
 
 class Result(ABC):
-    """A result that has a table, a figure, a page and arrays."""
+    """A result that has a table, a figure, a page and arrays.
+
+    Examples
+    --------
+    >>> found = dc.channel_attribution(net, "cat.jpg", "block9_add", top=3)
+    >>> found.title
+    'EfficientNetLite0 block9_add: channels for tiger cat'
+    >>> found.to_dataframe()[["channel", "score"]].round(2)
+       channel  score
+    0       48   0.45
+    1       96   0.35
+    2       71   0.33
+    >>> found.plot()
+    <Figure size ... with 7 Axes>
+    >>> [found.save(f"cat.{suffix}").name for suffix in ("html", "png", "csv", "npz")]
+    ['cat.html', 'cat.png', 'cat.csv', 'cat.npz']
+    """
 
     FRAME_PX: ClassVar[int] = 520
 
