@@ -75,5 +75,5 @@ def run(folder: str | Path = FOLDER, *, say: Callable[[str], object] = print, pr
         ),
         encoding="utf-8",
     )
-    say(f"\n{target.resolve()}  ({time.perf_counter() - started:.0f} s)")
+    say(f"\nwritten: {target}  ({time.perf_counter() - started:.0f} s)")
     return target

@@ -12,7 +12,7 @@ import typer
 from diamond.cli.app import app
 from diamond.cli.arguments import Json, Layers, Name, Recipe, Weights
 from diamond.cli.ending import INTERRUPTED
-from diamond.cli.networks import load_network, split_words
+from diamond.cli.networks import import_tensorflow, load_network, split_words
 from diamond.cli.printing import print_json
 from diamond.cli.ranges import read_duration, read_numbers
 
@@ -59,6 +59,7 @@ def pregenerate(
     numbers = None if channels is None else read_numbers(channels)
     seconds = None if budget is None else read_duration(budget)
     _obey_threads(store)
+    import_tensorflow()
     from diamond.pregenerate.hands import leave_gpus
 
     leave_gpus(workers, engine)

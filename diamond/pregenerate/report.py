@@ -177,7 +177,8 @@ class PregenerationReport:
         """The whole in one sentence."""
         channels, done = (sum(getattr(row, name) for row in self.layers) for name in ("channels", "done"))
         dead, retried = (sum(getattr(row, name) for row in self.layers) for name in ("dead", "retried"))
-        words = f"{done:,} of {channels:,} channels in {len(self.layers)} layers, {dead:,} dead, {retried:,} retried"
+        layers = f"{len(self.layers)} layer{'s' * (len(self.layers) != 1)}"
+        words = f"{done:,} of {channels:,} channels in {layers}, {dead:,} dead, {retried:,} retried"
         forecast, size = self.forecast_s, self.forecast_bytes
         if forecast is not None and size is not None:
             words += f"; {duration(forecast)} and {size / 1e6:,.0f} MB to come"

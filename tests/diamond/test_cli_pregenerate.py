@@ -21,7 +21,7 @@ def test_it_renders_a_layer_and_status_tells(tmp_path):
     how = ("--store", store, "--layers", "stem_relu", "--size", 16, "--steps", 2, "--retries", 0)
     done = run("pregenerate", "EfficientNetLite0", *how)
     assert done.exit_code == 0, done.output
-    assert "32 of 32 channels in 1 layers" in done.output
+    assert "32 of 32 channels in 1 layer" in done.output
     told = run("status", store)
     assert "EfficientNetLite0: 1 of 1 layers finished; 32 of 32 channels" in told.output
 

@@ -272,7 +272,7 @@ def test_rates_are_found_again_from_what_they_made():
 def test_a_report_is_a_table_a_figure_and_a_page(tmp_path):
     report = render(small(), tmp_path / "s", layers="backbone/wide")
     assert report.to_dataframe()[["layer", "done", "state"]].values.tolist() == [["backbone/wide", 6, "finished"]]
-    assert f"6 of 6 channels in 1 layers, {report.layers[0].dead} dead, 0 retried" in str(report)
+    assert f"6 of 6 channels in 1 layer, {report.layers[0].dead} dead, 0 retried" in str(report)
     for suffix in (".html", ".png", ".csv", ".npz"):
         assert report.save(tmp_path / f"report{suffix}").stat().st_size > 100
     with np.load(tmp_path / "report.npz") as arrays:

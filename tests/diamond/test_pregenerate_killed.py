@@ -154,7 +154,7 @@ def test_told_to_stop_the_command_keeps_what_it_has_and_the_same_command_goes_on
     assert 1 <= kept < 16
     again = subprocess.run(command, capture_output=True, check=False, timeout=300, **run)
     assert again.returncode == 0, again.stderr
-    assert "32 of 32 channels in 1 layers" in again.stdout
+    assert "32 of 32 channels in 1 layer" in again.stdout
 
 
 @pytest.mark.slow
