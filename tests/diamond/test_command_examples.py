@@ -14,8 +14,10 @@ from spritemaps import packaged_store
 from tests import tiny
 from tests.diamond.test_command_line import COMMANDS, RUN, app, examples
 
-# What would take hours, or until somebody stops it, is given more words here.
+# What would take minutes or hours, or until somebody stops it, is given more words here.
 MORE = {
+    "exemplars": ["--layers", "block9_add"],
+    "health": ["--layers", "stem_relu,head_relu"],
     "pregenerate": ["--layers", "stem_relu", "--steps", "2", "--size", "32", "--retries", "0"],
     "explore": None,
 }
