@@ -1,14 +1,7 @@
 """What a network answers about a picture, quickest first.
 
-    >>> for message in answers(net, picture, Asked("block9_add")):
-    ...     print(message["say"])
-    predictions
-    question
-    channels
-    map
-    occlusion
-    occlusion
-    ...
+    for message in answers(net, picture, Asked("block9_add")):
+        print(message["say"])
 
 An iterator does one piece of work at a time, so whoever asks can stop between any two. A piece that fails says so in its
 own panel (``"trouble"``), and the rest goes on.

@@ -1,8 +1,8 @@
 """The explorer as a page on one's own machine: what ``diamond explore`` opens.
 
-    >>> server = Server()
-    >>> session = Session(lambda: dc.load("EfficientNetLite0"), server.send)
-    >>> server.serve(session)                      # until Ctrl-C; the page is at server.address
+    server = Server()
+    session = Session(lambda: dc.load("EfficientNetLite0"), server.send)
+    server.serve(session)                      # until Ctrl-C; the page is at server.address
 
 The page asks by POST and is answered over one stream of server-sent events. Other pages in the same browser can send
 requests to this machine too, so the server listens on 127.0.0.1 alone, its address holds a random token, and a request

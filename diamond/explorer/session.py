@@ -1,10 +1,10 @@
 """A session of the explorer: what is chosen, the work under way, and what the page is told.
 
-    >>> session = Session(lambda: dc.load("EfficientNetLite0"), print)
-    >>> session.start()                                                # loads the network, shows an example
-    >>> session.receive({"do": "address", "address": "https://example.org/cat.jpg"})
-    >>> session.receive({"do": "ask", "layer": "block14_add", "positive": "tabby"})
-    >>> session.close()
+    session = Session(lambda: dc.load("EfficientNetLite0"), print)
+    session.start()                                                # loads the network, shows an example
+    session.receive({"do": "address", "address": "https://example.org/cat.jpg"})
+    session.receive({"do": "ask", "layer": "block14_add", "positive": "tabby"})
+    session.close()
 
 It knows no user interface: messages come in by `receive`, which returns at once, and go out by the function it is given,
 from threads of its own. Every choice begins a *turn*; the turn before ends at its next step, and what it still finds is

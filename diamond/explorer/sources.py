@@ -1,7 +1,6 @@
 """Where a picture comes from: a file that was chosen, an address, an example, or an array.
 
-    >>> read(net, Source("cat.jpg", content=Path("cat.jpg").read_bytes())).seen.shape
-    (224, 224, 3)
+    read(net, Source("cat.jpg", content=Path("cat.jpg").read_bytes())).seen.shape
 
 A picture is *read* once: as the network sees it, and sharper to show. What comes from a page is bytes or an address;
 paths are read only where the page is the user's own notebook.

@@ -1,7 +1,7 @@
 """Sprites that no store has, rendered while one looks at the rest.
 
-    >>> for look in growing(net, "my_conv", [3, 11, 24], stop=lambda: False):
-    ...     print(look.done, look.of, sorted(look.tiles))
+    for look in growing(net, "my_conv", [3, 11, 24], stop=lambda: False):
+        print(look.done, look.of, sorted(look.tiles))
 
 Four channels at a time, after 32, 64, 128 ... steps: the first pictures come in seconds, and whoever asks for something
 else meanwhile waits for no more than a step.
