@@ -65,6 +65,7 @@ SLOW: frozenset[str] = frozenset(
         "diamond.pregenerate.status",
         "diamond.show.several.Several",
         "diamond.transfer.before_after.BeforeAfter",
+        "diamond.transfer.before_after.before_and_after",
         "diamond.transfer.compare.compare",
         "diamond.transfer.comparison.Comparison",
         "diamond.transfer.comparison.Comparison.before_and_after",
