@@ -1,6 +1,6 @@
 """Figures that draw themselves as the last line of a notebook's cell.
 
-    >>> found.plot()            # in a notebook: the figure; without this module: <Figure size 810x410 with 3 Axes>
+    found.plot()            # in a notebook: the figure; without this module: <Figure size 810x410 with 3 Axes>
 
 A notebook draws a figure only where `matplotlib.pyplot` was imported before, which is what tells IPython how. The figures
 of the results are made without it, so that none of them is kept open. So IPython is told here, by the type's name: it
