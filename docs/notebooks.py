@@ -186,6 +186,11 @@ def is_current(path: Path, out: Path) -> bool:
     return made.is_file() and f'content="{made_from(path)}"' in made.read_text(encoding="utf-8")[:2000]
 
 
+def small_picture(name: str, out: Path) -> str:
+    """Give the element of a notebook's small picture; nothing where it has none."""
+    return f'<img src="{name}.webp" alt="" loading="lazy">' if (out / f"{name}.webp").is_file() else ""
+
+
 def write_index(notebooks: list[Path], out: Path) -> Path:
     """Write the index of the pages that are there."""
     shown = []
@@ -198,7 +203,7 @@ def write_index(notebooks: list[Path], out: Path) -> Path:
                 Shown(path.stem, first[0].removeprefix("# "), " ".join(first[2].split()), float(took[1]) if took else 0)
             )
     cards = "\n".join(
-        f'<a class="card" href="{each.name}.html"><img src="{each.name}.webp" alt="" loading="lazy">'
+        f'<a class="card" href="{each.name}.html">{small_picture(each.name, out)}'
         f"<strong>{html.escape(each.title)}</strong><span>{html.escape(each.text)}</span></a>"
         for each in shown
     )
@@ -292,6 +297,7 @@ iframe { width: 100%; border: 0; }
 details { margin: .5rem 0; } details > summary { cursor: pointer; color: var(--soft); }
 table { border: 0; border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
 th, td { border: 0; padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+.output_area td, .output_area th { white-space: nowrap; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 1.2rem; }
 .card { display: flex; flex-direction: column; gap: .4rem; border: 1px solid var(--line); border-radius: 8px;
   overflow: hidden; color: inherit; text-decoration: none; padding-bottom: .8rem; }
