@@ -212,6 +212,7 @@ def test_snippets_of_a_page_run_from_top_to_bottom(name, in_a_folder_of_files, m
     for source, run in snippets(name):
         if run:
             exec(compile(source, name, "exec"), around)
+    assert around["dc"] is dc
 
 
 def test_commands_in_the_documentation_exist():
