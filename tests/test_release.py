@@ -55,7 +55,8 @@ def wheel(tmp_path_factory):
 def licences_in_notice():
     """The networks NOTICE lists under each licence of weights."""
     told = (ROOT / "NOTICE").read_text(encoding="utf-8").split("Weights that it fetches when asked")[1]
-    found = {}
+    found: dict[str, set[str]] = {}
+    licence = ""
     for line in told.splitlines():
         if line.startswith("  "):
             found[licence] |= set(re.findall(r"\w+", line))
