@@ -48,7 +48,10 @@ Weights = Annotated[str, typer.Option(metavar="FILE", help="A file with other we
 Recipe = Annotated[
     str | None,
     typer.Option(
-        metavar="RECIPE", help="texture, sprite, phase or sound; what suits without.", autocompletion=completion.recipes
+        "--recipe",
+        metavar="RECIPE",
+        help="texture, sprite, phase or sound; what suits without.",
+        autocompletion=completion.recipes,
     ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of the random numbers; the same seed gives the same result.")]

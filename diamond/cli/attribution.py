@@ -180,7 +180,10 @@ def saliency(
     layer: Annotated[
         str | None,
         typer.Option(
-            metavar="LAYER", help="Of grad_cam; the last with places without.", autocompletion=completion.layers
+            "--layer",
+            metavar="LAYER",
+            help="Of grad_cam; the last with places without.",
+            autocompletion=completion.layers,
         ),
     ] = None,
     weights: Weights = "default",

@@ -16,7 +16,9 @@ __all__: list[str] = []
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the page goes.")] = Path("diamond-demo"),
+    folder: Annotated[Path, typer.Option("--folder", metavar="FOLDER", help="Where the page goes.")] = Path(
+        "diamond-demo"
+    ),
 ) -> None:
     """Name what is in a photo, show the channels that said so, and write one page.
 

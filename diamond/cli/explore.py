@@ -30,11 +30,16 @@ LAST_WORDS_S = 0.5
 @app.command()
 def explore(
     name: Name = NETWORK,
-    image: Annotated[str | None, typer.Option(metavar="IMAGE", help="The first picture: a path or an address.")] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", metavar="IMAGE", help="The first picture: a path or an address.")
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
-            metavar="LAYER", help="The first layer; the deepest landmark with a map without.", autocompletion=layers
+            "--layer",
+            metavar="LAYER",
+            help="The first layer; the deepest landmark with a map without.",
+            autocompletion=layers,
         ),
     ] = None,
     positive: Annotated[

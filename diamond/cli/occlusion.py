@@ -62,7 +62,10 @@ def occlude(
     layer: Annotated[
         str | None,
         typer.Option(
-            metavar="LAYER", help="Cover cells or channels of this layer instead.", autocompletion=completion.layers
+            "--layer",
+            metavar="LAYER",
+            help="Cover cells or channels of this layer instead.",
+            autocompletion=completion.layers,
         ),
     ] = None,
     weights: Weights = "default",

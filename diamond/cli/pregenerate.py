@@ -40,7 +40,9 @@ def pregenerate(
         str | None, typer.Option(metavar="I/N", help="The I-th of N parts, beside other processes.")
     ] = None,
     engine: Annotated[str, typer.Option(metavar="WORD", help="local or ray.")] = "local",
-    address: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the Ray cluster: auto.")] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="ADDRESS", help="Of the Ray cluster: auto.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that render; one a GPU without.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -156,7 +156,7 @@ def convert(
         Path,
         typer.Argument(metavar="FILE", help="A frozen graph (.pb), a whole .keras or .h5 model, or a model.json."),
     ],
-    name: Annotated[str, typer.Option(metavar="NAME", help="What the network is called from now on.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What the network is called from now on.")],
     input_size: Annotated[int | None, typer.Option(metavar="PX", help="Side of its pictures in pixels.")] = None,
     value_range: Annotated[
         tuple[float, float] | None,

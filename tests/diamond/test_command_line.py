@@ -195,6 +195,15 @@ def test_a_command_whose_answer_a_program_would_read_has_json_and_says_its_keys(
     assert ("--json" in flags) == (name not in WITHOUT_JSON) == bool(paragraphs(name, "JSON:"))
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_written_small(name):
+    """Typer 0.27, which Colab has, takes the word that stands for a value as the option's name where they are alike."""
+    flags = [
+        flag for parameter in COMMANDS[name].params if parameter.param_type_name == "option" for flag in parameter.opts
+    ]
+    assert [flag for flag in flags if flag != flag.lower()] == []
+
+
 @pytest.mark.parametrize("name", [some_take_long(name) for name in sorted(set(COMMANDS) - WITHOUT_JSON)])
 def test_json_is_one_document_with_the_keys_that_the_help_says(name, desk):
     done = RUN.invoke(app, [*WORKS[name].split(), "--json"])
