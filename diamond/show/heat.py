@@ -36,7 +36,7 @@ def overlay(heatmap: np.ndarray, size: tuple[int, int] | None = None) -> np.ndar
     """
     values = np.asarray(heatmap, np.float32)
     if size is not None:
-        smooth = Image.fromarray(values, mode="F").resize((size[1], size[0]), Image.Resampling.BICUBIC)
+        smooth = Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BICUBIC)
         values = np.asarray(smooth)
     most = float(np.abs(values).max())
     strength = np.abs(values) / most if most > 0 else np.zeros_like(values)
