@@ -6,6 +6,9 @@ import pytest
 
 from tests import examples
 
+# A program that tests run in a process of its own; imported, it would begin.
+collect_ignore = ["tests/spritemaps/processes.py"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:

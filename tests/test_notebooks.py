@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-import diamond as dc
+from modelzoo.registry import packaged_cards
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -152,7 +152,7 @@ def test_drop_downs_list_what_the_library_gives(path):
 def test_the_lists_of_the_forms():
     choices = program("notebook_forms").choices
     assert choices("layer")[:2] == ["stem_relu", "block0_project_bn"]
-    assert choices("network") == [name for name, order in dc.models().order.items() if order != "mel"]
+    assert choices("network") == [name for name, card in packaged_cards().items() if card.input.audio is None]
     assert choices("network", "YAMNet")[-1] == "Yamnet256_esc10"
     assert choices("tag", "MusicnnVGG_MTT")[:4] == ["top1", "top2", "top3", "guitar"]
     known = set(program("notebook_forms").read_classes("imagenet"))

@@ -223,10 +223,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self) -> None:
         """Send what is said until the page is closed."""
         self.close_connection = True
-        self._head(HTTPStatus.OK, "text/event-stream; charset=utf-8")
-        self.end_headers()
+        # Before the page learns that it is connected: it says hello at once, and must hear the answer.
         page = self.server.explorer.listen()
         try:
+            self._head(HTTPStatus.OK, "text/event-stream; charset=utf-8")
+            self.end_headers()
             while True:
                 try:
                     text = page.get(timeout=BEAT_S)

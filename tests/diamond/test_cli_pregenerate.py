@@ -34,7 +34,7 @@ def test_it_renders_a_layer_and_status_tells(tmp_path):
         (("--budget", "soon"), "a budget of 'soon'; expected something like 45m, 2h or 1h30m"),
         (("--channels", "3-"), "'3-' is no number and no range"),
         (("--shard", "3/2"), "expected i/n with i from 1 to n"),
-        (("--photos", "/nowhere"), "no folder /nowhere with photos"),
+        (("--photos", "/nowhere"), "no file /nowhere"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_1(tmp_path, words, message):

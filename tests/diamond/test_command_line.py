@@ -147,6 +147,8 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def desk(folder, monkeypatch):
     monkeypatch.chdir(folder)
+    # What a command adds to the user's zoo is no business of other tests.
+    monkeypatch.setenv("DIAMOND_CACHE", str(folder / "cache"))
     return folder
 
 

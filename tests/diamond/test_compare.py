@@ -406,7 +406,7 @@ def test_the_command_writes_the_comparison(tmp_path):
     assert "good has 100.0% of 12 samples right" in done.output
     assert "good has 100.0% of 12 samples right" in out.read_text()
     helped = CliRunner().invoke(app, ["compare", "--help"])
-    assert "diamond compare flowers_student mobilenet.keras --data" in " ".join(helped.output.split())
+    assert "diamond compare student/ EfficientNetLite0 --data" in " ".join(helped.output.split())
     wrong = CliRunner().invoke(app, ["compare", "a", "--data", "nowhere", "--out", "x.pdf"])
     assert wrong.exit_code == 1
     assert "ends in .html" in wrong.output

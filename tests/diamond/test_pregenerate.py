@@ -278,4 +278,4 @@ def test_a_report_is_a_table_a_figure_and_a_page(tmp_path):
     with np.load(tmp_path / "report.npz") as arrays:
         assert arrays["done"].tolist() == [6]
     assert "<iframe" in report._repr_html_()
-    assert Path(tmp_path / "report.html").read_text().count("backbone/wide") == 1
+    assert Path(tmp_path / "report.html").read_text().count(">backbone/wide<") == 1

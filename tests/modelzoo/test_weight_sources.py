@@ -174,7 +174,8 @@ def test_a_download_happens_once_and_lies_in_the_cache(cache):
     assert pooch.get_logger().level == level
 
 
-def test_progress_is_shown_with_the_networks_name(capsys):
+def test_progress_is_shown_with_the_networks_name_where_somebody_watches(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with serving({"/net.pth": Answer(CONTENT)}) as site:
         locate(download(f"{site.address}/net.pth"), name="Net")
     assert "Weights of Net" in capsys.readouterr().err
