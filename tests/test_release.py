@@ -25,7 +25,7 @@ photo = skimage.data.chelsea()
 print(net.predict(photo, top=1).to_dataframe()["label"].iloc[0])
 why = dc.channel_attribution(net, photo, "block9_add")
 why.save("why.html")
-print(dc.spritemap(net, "block9_add").recipe)
+print(dc.spritemap(net, "block9_add").manifest.recipe_name)
 """
 
 

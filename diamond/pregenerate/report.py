@@ -85,8 +85,8 @@ class PregenerationReport:
     ('small', 'sprites', True, True, '', ())
     >>> report.layers[0].layer, report.took_s > 0, report.forecast_s, report.forecast_bytes
     ('parts', True, None, None)
-    >>> report.summary[:27]
-    '6 of 6 channels in 1 layers'
+    >>> report.summary[:26]
+    '6 of 6 channels in 1 layer'
     >>> report.to_dataframe().columns.to_list()
     ['layer', 'recipe', 'tile_px', 'channels', 'state', 'done', 'dead', 'retried', 'quality', 'image_steps',
      'forecast_s', 'forecast_bytes', 'took_s']

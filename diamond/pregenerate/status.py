@@ -2,7 +2,7 @@
 
     >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
     >>> print(status_of("sprites"))
-    small: 1 of 1 layers finished; 6 of 6 channels in 1 layers, 3 dead, 4 retried
+    small: 1 of 1 layers finished; 6 of 6 channels in 1 layer, 3 dead, 4 retried
       parts                            texture  finished       6 of     6 channels, 3 dead, 4 retried
 
 What is there speaks for itself: the manifests of finished layers, and of each begun layer what its job froze and the

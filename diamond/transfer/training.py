@@ -74,8 +74,8 @@ class Training(Result):
     ('student', ('brick', 'grass', 'gravel'), 36, 12, ())
     >>> len(training.epochs), training.best <= 2, training.first, training.unfrozen, training.seconds > 0, training.notes
     (3, True, 0, (), True, ('Only 12 samples to judge by: the best epoch is a matter of chance, too.',))
-    >>> training.sentence[:45]
-    'student: 2 epochs over 36 samples in 46 s; it'
+    >>> training.sentence[:33]
+    'student: 2 epochs over 36 samples'
     >>> training.to_dataframe().columns.to_list()
     ['epoch', 'phase', 'loss', 'accuracy', 'validation_loss', 'validation_accuracy', 'rate', 'seconds', 'kept']
     >>> training.plot()

@@ -138,7 +138,7 @@ def test_told_to_stop_the_command_keeps_what_it_has_and_the_same_command_goes_on
     store = tmp_path / "store"
     command = [sys.executable, "-c", "from diamond.cli import app; app()", "pregenerate", "EfficientNetLite0"]
     command += ["--store", str(store)]
-    command += ["--layers", "stem_relu", "--size", "16", "--steps", "4", "--batch", "2", "--retries", "0"]
+    command += ["--layers", "stem_relu", "--size", "16", "--steps", "48", "--batch", "2", "--retries", "0"]
     run = {"env": os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, "cwd": HERE, "text": True}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **run)
     deadline = time.monotonic() + 120
