@@ -122,7 +122,7 @@ def test_the_wheel_works_in_a_clean_environment(wheel, tmp_path):
         return done.stdout
 
     assert "EfficientNetLite0" in told(clean / "bin" / "diamond", "models")
-    assert told(python, "-c", FIRST_CELL).splitlines() == ["Egyptian cat", "sprite"]
+    assert told(python, "-c", FIRST_CELL).splitlines() == ["tiger cat", "sprite"]
     assert (empty / "why.html").stat().st_size > 20_000
     told(clean / "bin" / "diamond", "demo")
     assert (empty / "diamond-demo" / "index.html").stat().st_size > 100_000

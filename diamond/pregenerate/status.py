@@ -2,8 +2,8 @@
 
     >>> report = dc.pregenerate(small, ["parts"], store="sprites", size=32, steps=4, progress=False)
     >>> print(status_of("sprites"))
-    small: 1 of 1 layers finished; 6 of 6 channels in 1 layer, 3 dead, 4 retried
-      parts                            texture  finished       6 of     6 channels, 3 dead, 4 retried
+    small: 1 of 1 layers finished; 6 of 6 channels in 1 layer...
+      parts                            texture  finished       6 of     6 channels...
 
 What is there speaks for itself: the manifests of finished layers, and of each begun layer what its job froze and the
 parts that are done. When each part was written tells how fast it goes.
