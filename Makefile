@@ -32,8 +32,11 @@ COLAB_VENV ?= .venv-colab
 COLAB_PYTHON ?= $(shell for python in "$$HOME"/.pyenv/versions/3.13.*/bin/python3.13 python3.13 python3.12 $(PYTHON); do \
 	"$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
 
+# All tests that are not slow, or those that are named: make test-colab TESTS=tests/modelzoo
+TESTS ?=
+
 test-colab: $(COLAB_VENV)/.installed
-	$(COLAB_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	$(COLAB_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(TESTS)
 
 $(COLAB_VENV)/.installed: pyproject.toml tests/colab.txt
 	$(COLAB_PYTHON) -m venv $(COLAB_VENV)
